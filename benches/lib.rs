@@ -1,0 +1,1 @@
+//! Pools and seeds shared by the benchmarks in this folder.

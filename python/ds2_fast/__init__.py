@@ -1,0 +1,1 @@
+"""Choose the data to fine-tune on."""

@@ -1,0 +1,27 @@
+#![doc = include_str!("../README.md")]
+
+pub mod consensus;
+pub mod curation;
+pub mod dot;
+mod error;
+pub mod evidence;
+pub mod knn;
+pub mod lexical;
+pub mod longtail;
+#[cfg(feature = "mmap")]
+pub mod npy;
+pub mod paper;
+mod progress;
+pub mod reference;
+pub mod rows;
+pub mod selection;
+pub mod topk;
+pub mod transition;
+pub mod trust;
+
+#[cfg(test)]
+mod naive;
+
+pub use error::{Error, Result};
+pub use progress::{Progress, SILENT};
+pub use rows::{Element, Rows};

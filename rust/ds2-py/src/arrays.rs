@@ -1,0 +1,36 @@
+//! numpy arrays as slices, without a copy and without a silent cast.
+
+use numpy::{Element, PyArrayDescrMethods, PyReadonlyArray, PyUntypedArray, PyUntypedArrayMethods};
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+
+/// Borrow `value` as a C-contiguous array of exactly this element type and number of dimensions.
+///
+/// `name` and `expected` (for example `"float32 (N, k)"`) go into the message of the `TypeError`.
+pub(crate) fn borrow<'py, T: Element, D: numpy::ndarray::Dimension>(
+    value: &Bound<'py, PyAny>,
+    name: &str,
+    expected: &str,
+) -> PyResult<PyReadonlyArray<'py, T, D>> {
+    let Ok(array) = value.extract::<PyReadonlyArray<'py, T, D>>() else {
+        return Err(PyTypeError::new_err(format!("{name}: expected {expected}, got {}", describe(value))));
+    };
+    if !array.is_c_contiguous() {
+        return Err(PyValueError::new_err(format!(
+            "{name}: expected a C-contiguous array; pass np.ascontiguousarray({name})"
+        )));
+    }
+    Ok(array)
+}
+
+/// What a caller passed, in a few words: `float64 (100, 10)`, or the type's name.
+pub(crate) fn describe(value: &Bound<'_, PyAny>) -> String {
+    match value.cast::<PyUntypedArray>() {
+        Ok(array) => format!(
+            "{} {:?}",
+            array.dtype().typeobj().name().map_or_else(|_| "?".into(), |n| n.to_string()),
+            array.shape()
+        ),
+        Err(_) => value.get_type().name().map_or_else(|_| "?".into(), |n| n.to_string()),
+    }
+}

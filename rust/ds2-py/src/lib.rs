@@ -1,0 +1,30 @@
+//! The Python binding of `ds2-core`: unpack, call, pack. No formula, default or decision lives here.
+
+mod arrays;
+mod consensus;
+mod curation;
+mod detached;
+mod error;
+mod knn;
+mod lexical;
+mod reference;
+mod selection;
+mod transition;
+mod trust;
+
+use pyo3::prelude::*;
+
+/// The Rust core of ds2-fast.
+#[pymodule(gil_used = false)]
+fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    m.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    m.add("debug_build", cfg!(debug_assertions))?;
+    consensus::register(m)?;
+    curation::register(m)?;
+    knn::register(m)?;
+    lexical::register(m)?;
+    reference::register(m)?;
+    selection::register(m)?;
+    transition::register(m)?;
+    trust::register(m)
+}

@@ -1,0 +1,7 @@
+//! Binding of `ds2_core::transition`.
+
+use pyo3::prelude::*;
+
+pub(crate) fn register(_m: &Bound<'_, PyModule>) -> PyResult<()> {
+    Ok(())
+}
