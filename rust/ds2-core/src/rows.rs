@@ -1,6 +1,7 @@
 //! `Rows`: a borrowed row-major matrix, checked once and indexed freely afterwards.
 
 use half::f16;
+use half::slice::HalfFloatSliceExt;
 
 use crate::{Error, Result};
 
@@ -8,6 +9,9 @@ use crate::{Error, Result};
 pub trait Element: bytemuck::Pod + Send + Sync + 'static {
     /// The value as `f32` (exact for both stored types).
     fn to_f32(self) -> f32;
+
+    /// All of `row` as `f32`: `row` itself, or its conversion in `buffer`.
+    fn widen<'a>(row: &'a [Self], buffer: &'a mut Vec<f32>) -> &'a [f32];
 }
 
 impl Element for f32 {
@@ -15,12 +19,24 @@ impl Element for f32 {
     fn to_f32(self) -> f32 {
         self
     }
+
+    #[inline]
+    fn widen<'a>(row: &'a [Self], _buffer: &'a mut Vec<f32>) -> &'a [f32] {
+        row
+    }
 }
 
 impl Element for f16 {
     #[inline]
     fn to_f32(self) -> f32 {
         Self::to_f32(self)
+    }
+
+    #[inline]
+    fn widen<'a>(row: &'a [Self], buffer: &'a mut Vec<f32>) -> &'a [f32] {
+        buffer.resize(row.len(), 0.0);
+        row.convert_to_f32_slice(buffer);
+        buffer
     }
 }
 

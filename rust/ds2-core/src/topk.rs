@@ -1,1 +1,159 @@
-//! Top k.
+//! The k best candidates of each row, under the total order (similarity descending, row ascending).
+//!
+//! [`Shortlists`] is fed similarities that are off by at most a known slack, keeps what may still be among the
+//! k best, and asks for the exact similarity of that remainder only.
+
+use std::cmp::Ordering;
+
+/// A row that may be a neighbor.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Candidate {
+    /// Cosine similarity, finite.
+    pub similarity: f32,
+    /// The row.
+    pub row: u32,
+}
+
+impl Candidate {
+    /// Nearest first: similarity descending, then row ascending.
+    #[must_use]
+    pub fn nearest_first(&self, other: &Self) -> Ordering {
+        other.similarity.total_cmp(&self.similarity).then(self.row.cmp(&other.row))
+    }
+}
+
+/// One bounded list of candidates for each row of a block.
+///
+/// A list starts *rough*: it collects offers whose similarity reaches its floor, the k-th best of them less
+/// twice the slack, for whatever lies lower is beaten by k others however the errors fall. A list that
+/// finds itself crowded with candidates the slack cannot tell apart (duplicates) turns *exact*: it asks for
+/// the exact similarity of every further offer that reaches the floor and keeps the k best, in order.
+/// Either way the result is the same.
+///
+/// Memory: 1.5 k + 16 slots of 8 bytes a row, and 13 bytes of upkeep.
+pub(crate) struct Shortlists {
+    k: usize,
+    capacity: usize,
+    slack: f64,
+    slots: Vec<Candidate>,
+    lens: Vec<usize>,
+    exact: Vec<bool>,
+    floors: Vec<f32>,
+}
+
+impl Shortlists {
+    /// Empty lists for `rows` rows, each for the `k >= 1` best of at most `offers` offers that are off by at
+    /// most `slack`.
+    pub(crate) fn new(rows: usize, k: usize, offers: usize, slack: f64) -> Self {
+        let capacity = (k + k / 2 + 16).min(offers).max(k);
+        Self {
+            k,
+            capacity,
+            slack,
+            slots: vec![Candidate::default(); rows * capacity],
+            lens: vec![0; rows],
+            exact: vec![false; rows],
+            floors: vec![f32::NEG_INFINITY; rows],
+        }
+    }
+
+    /// For each list, the similarity an offer must reach to be looked at.
+    pub(crate) fn floors(&self) -> &[f32] {
+        &self.floors
+    }
+
+    /// Offer `candidate` to `list`; `exactly` gives the exact similarity of a row.
+    #[inline]
+    pub(crate) fn offer(&mut self, list: usize, candidate: Candidate, exactly: impl FnMut(u32) -> f32) {
+        if candidate.similarity >= self.floors[list] {
+            self.consider(list, candidate, exactly);
+        }
+    }
+
+    fn consider(&mut self, list: usize, candidate: Candidate, mut exactly: impl FnMut(u32) -> f32) {
+        if !self.exact[list] && self.lens[list] == self.capacity {
+            self.make_room(list, &mut exactly);
+        }
+        if self.exact[list] {
+            self.insert(list, candidate.row, exactly);
+        } else {
+            self.slots[list * self.capacity + self.lens[list]] = candidate;
+            self.lens[list] += 1;
+        }
+    }
+
+    /// Free slots of a full rough list, or turn it exact where that frees too few to be worth doing again.
+    fn make_room(&mut self, list: usize, exactly: impl FnMut(u32) -> f32) {
+        self.drop_beaten(list);
+        if self.lens[list] > self.k.midpoint(self.capacity) || self.lens[list] == self.capacity {
+            self.settle(list, exactly);
+            self.exact[list] = true;
+            let last = self.slots[list * self.capacity + self.k - 1];
+            self.floors[list] = below(last.similarity, self.slack);
+        }
+    }
+
+    /// Drop from a rough list what k others beat for certain, and raise its floor to match.
+    fn drop_beaten(&mut self, list: usize) {
+        let (start, len) = (list * self.capacity, self.lens[list]);
+        if len <= self.k {
+            return;
+        }
+        let candidates = &mut self.slots[start..start + len];
+        let (_, last, rest) = candidates.select_nth_unstable_by(self.k - 1, Candidate::nearest_first);
+        let floor = below(last.similarity, 2.0 * self.slack);
+        let mut kept = 0;
+        for i in 0..rest.len() {
+            if rest[i].similarity >= floor {
+                rest.swap(kept, i);
+                kept += 1;
+            }
+        }
+        self.lens[list] = self.k + kept;
+        self.floors[list] = floor;
+    }
+
+    /// Replace similarities by exact ones, sort, and keep the k best.
+    fn settle(&mut self, list: usize, mut exactly: impl FnMut(u32) -> f32) {
+        let start = list * self.capacity;
+        let candidates = &mut self.slots[start..start + self.lens[list]];
+        for candidate in &mut *candidates {
+            candidate.similarity = exactly(candidate.row);
+        }
+        candidates.sort_unstable_by(Candidate::nearest_first);
+        self.lens[list] = self.lens[list].min(self.k);
+    }
+
+    /// Put `row` into an exact list if it beats the last of it.
+    fn insert(&mut self, list: usize, row: u32, mut exactly: impl FnMut(u32) -> f32) {
+        let start = list * self.capacity;
+        let candidates = &mut self.slots[start..start + self.k];
+        let last = candidates[self.k - 1];
+        // No similarity exceeds 1: among many duplicates the row alone decides.
+        if last.similarity >= 1.0 && row > last.row {
+            return;
+        }
+        let candidate = Candidate { similarity: exactly(row), row };
+        let place = candidates.partition_point(|other| other.nearest_first(&candidate).is_lt());
+        if place < self.k {
+            candidates.copy_within(place..self.k - 1, place + 1);
+            candidates[place] = candidate;
+            self.floors[list] = below(candidates[self.k - 1].similarity, self.slack);
+        }
+    }
+
+    /// The best of `list` with exact similarities, nearest first: k of them if at least k were offered.
+    pub(crate) fn finish(&mut self, list: usize, exactly: impl FnMut(u32) -> f32) -> &[Candidate] {
+        if !self.exact[list] {
+            self.drop_beaten(list);
+            self.settle(list, exactly);
+        }
+        let start = list * self.capacity;
+        &self.slots[start..start + self.lens[list]]
+    }
+}
+
+/// A lower bound on `similarity - slack`.
+fn below(similarity: f32, slack: f64) -> f32 {
+    ((f64::from(similarity) - slack) as f32).next_down()
+}
