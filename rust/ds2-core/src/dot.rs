@@ -7,9 +7,15 @@
 
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::{
-    __m256, __m512, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_set1_ps, _mm256_storeu_ps, _mm512_fmadd_ps,
-    _mm512_loadu_ps, _mm512_set1_ps, _mm512_storeu_ps,
+    __m256, __m512, _mm_loadu_si128, _mm256_cvtph_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_set1_ps,
+    _mm256_storeu_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_set1_ps, _mm512_storeu_ps,
 };
+
+#[cfg(target_arch = "x86_64")]
+use half::f16;
+use half::slice::HalfFloatSliceExt;
+
+use crate::rows::{ByType, Element};
 
 /// Rows of the first operand in one [`Tile`].
 pub(crate) const TILE_ROWS: usize = 8;
@@ -67,7 +73,9 @@ impl Kernel {
         let mut kernels = Vec::with_capacity(3);
         #[cfg(target_arch = "x86_64")]
         {
-            let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+            let avx2 = is_x86_feature_detected!("avx2")
+                && is_x86_feature_detected!("fma")
+                && is_x86_feature_detected!("f16c");
             if avx2 && is_x86_feature_detected!("avx512f") {
                 kernels.push(Self(Isa::Avx512));
             }
@@ -97,6 +105,22 @@ impl Kernel {
         }
     }
 
+    /// `row` as f32 (exact): the row itself, or its conversion in `buffer`.
+    pub(crate) fn widen<'a, T: Element>(self, row: &'a [T], buffer: &'a mut Vec<f32>) -> &'a [f32] {
+        let row = match T::by_type(row) {
+            ByType::F32(row) => return row,
+            ByType::F16(row) => row,
+        };
+        buffer.resize(row.len(), 0.0);
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: a `Kernel` holding either variant exists only where AVX2, FMA and F16C were detected.
+            Isa::Avx512 | Isa::Avx2 => unsafe { widen_avx2(row, buffer) },
+            Isa::Portable => row.convert_to_f32_slice(buffer),
+        }
+        buffer
+    }
+
     /// The dot product of two rows, in f64, summed in a fixed order.
     ///
     /// Coordinate `c` goes to running sum `c mod 16`; the 16 sums are folded in halves. The product of two
@@ -107,7 +131,7 @@ impl Kernel {
     pub fn dot(self, a: &[f32], b: &[f32]) -> f64 {
         match self.0 {
             #[cfg(target_arch = "x86_64")]
-            // SAFETY: a `Kernel` holding either variant exists only where AVX2 and FMA were detected.
+            // SAFETY: a `Kernel` holding either variant exists only where AVX2, FMA and F16C were detected.
             Isa::Avx512 | Isa::Avx2 => unsafe { dot_avx2(a, b) },
             Isa::Portable => dot_lanes(a, b),
         }
@@ -138,6 +162,22 @@ impl Kernel {
             Isa::Avx2 => unsafe { reaching_avx2(tile, rows, columns) },
             Isa::Portable => reaching_any(tile, rows, columns),
         }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn widen_avx2(row: &[f16], out: &mut [f32]) {
+    let ((halves, halves_rest), (floats, floats_rest)) = (row.as_chunks::<8>(), out.as_chunks_mut::<8>());
+    for (halves, floats) in halves.iter().zip(floats) {
+        // SAFETY: eight halves are read and eight floats written, wherever they lie.
+        unsafe {
+            let widened = _mm256_cvtph_ps(_mm_loadu_si128(halves.as_ptr().cast()));
+            _mm256_storeu_ps(floats.as_mut_ptr(), widened);
+        }
+    }
+    for (half, float) in halves_rest.iter().zip(floats_rest) {
+        *float = half.to_f32();
     }
 }
 

@@ -1,7 +1,6 @@
 //! `Rows`: a borrowed row-major matrix, checked once and indexed freely afterwards.
 
 use half::f16;
-use half::slice::HalfFloatSliceExt;
 
 use crate::{Error, Result};
 
@@ -10,8 +9,17 @@ pub trait Element: bytemuck::Pod + Send + Sync + 'static {
     /// The value as `f32` (exact for both stored types).
     fn to_f32(self) -> f32;
 
-    /// All of `row` as `f32`: `row` itself, or its conversion in `buffer`.
-    fn widen<'a>(row: &'a [Self], buffer: &'a mut Vec<f32>) -> &'a [f32];
+    /// `row` by its type, for routines that treat each in its own way.
+    fn by_type(row: &[Self]) -> ByType<'_>;
+}
+
+/// A row of one of the stored types.
+#[derive(Clone, Copy, Debug)]
+pub enum ByType<'a> {
+    /// Single precision.
+    F32(&'a [f32]),
+    /// Half precision.
+    F16(&'a [f16]),
 }
 
 impl Element for f32 {
@@ -21,8 +29,8 @@ impl Element for f32 {
     }
 
     #[inline]
-    fn widen<'a>(row: &'a [Self], _buffer: &'a mut Vec<f32>) -> &'a [f32] {
-        row
+    fn by_type(row: &[Self]) -> ByType<'_> {
+        ByType::F32(row)
     }
 }
 
@@ -33,10 +41,8 @@ impl Element for f16 {
     }
 
     #[inline]
-    fn widen<'a>(row: &'a [Self], buffer: &'a mut Vec<f32>) -> &'a [f32] {
-        buffer.resize(row.len(), 0.0);
-        row.convert_to_f32_slice(buffer);
-        buffer
+    fn by_type(row: &[Self]) -> ByType<'_> {
+        ByType::F16(row)
     }
 }
 

@@ -27,7 +27,7 @@ impl<'a, T: Element> Cosine<'a, T> {
         let squares: Vec<f64> = (0..rows.len())
             .into_par_iter()
             .map_init(Vec::new, |buffer, i| {
-                let row = T::widen(rows.row(i), buffer);
+                let row = kernel.widen(rows.row(i), buffer);
                 kernel.dot(row, row)
             })
             .collect();
@@ -61,8 +61,8 @@ impl<'a, T: Element> Cosine<'a, T> {
         if square == 0.0 {
             return 0.0;
         }
-        let a = T::widen(self.rows.row(i), &mut pair.0);
-        let b = T::widen(self.rows.row(j), &mut pair.1);
+        let a = self.kernel.widen(self.rows.row(i), &mut pair.0);
+        let b = self.kernel.widen(self.rows.row(j), &mut pair.1);
         let similarity = (self.kernel.dot(a, b) / square.sqrt()).clamp(-1.0, 1.0) as f32;
         // Turns -0 into 0: the order of similarities knows only one zero.
         similarity + 0.0

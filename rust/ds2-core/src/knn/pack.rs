@@ -44,7 +44,8 @@ pub(crate) fn pack<T: Element, C: Column>(
     }
     for i in start..end {
         let scale = cosine.scale(i);
-        for (column, &value) in out.iter_mut().zip(T::widen(cosine.rows().row(i), buffer)) {
+        let row = cosine.kernel().widen(cosine.rows().row(i), buffer);
+        for (column, &value) in out.iter_mut().zip(row) {
             column.set(i - start, (f64::from(value) * scale) as f32);
         }
     }
