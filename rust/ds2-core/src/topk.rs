@@ -157,3 +157,52 @@ impl Shortlists {
 fn below(similarity: f32, slack: f64) -> f32 {
     ((f64::from(similarity) - slack) as f32).next_down()
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Offers off by up to the slack, in any order, with as many ties as a coarse grid gives.
+        #[test]
+        fn the_k_best_are_found_through_the_slack(
+            offers in prop::collection::vec((-8_i8..=8, -1.0_f32..1.0), 1..300),
+            k in 1_usize..40,
+            steps in prop::sample::select(vec![0.0_f32, 0.01, 0.3, 2.0, f32::INFINITY]),
+        ) {
+            let exact: Vec<f32> = offers.iter().map(|&(step, _)| f32::from(step) / 8.0).collect();
+            // One more grid step in a million covers the rounding of the offers below.
+            let slack = f64::from(steps) / 8.0 + 1e-6;
+            let mut lists = Shortlists::new(2, k, exact.len(), slack);
+            for (row, (&similarity, &(_, error))) in exact.iter().zip(&offers).enumerate() {
+                let similarity = similarity + error * if steps.is_finite() { steps / 8.0 } else { 9.0 };
+                lists.offer(1, Candidate { similarity, row: row as u32 }, |row| exact[row as usize]);
+            }
+            let mut expected: Vec<Candidate> =
+                exact.iter().enumerate().map(|(row, &similarity)| Candidate { similarity, row: row as u32 }).collect();
+            expected.sort_by(Candidate::nearest_first);
+            expected.truncate(k);
+            prop_assert_eq!(lists.finish(1, |row| exact[row as usize]), &expected[..]);
+            prop_assert!(lists.finish(0, |_| unreachable!("nothing was offered")).is_empty());
+        }
+    }
+
+    #[test]
+    fn few_offers_are_evaluated_where_they_are_told_apart() {
+        let exact = |row: u32| (row % 997) as f32 / 997.0;
+        let mut lists = Shortlists::new(1, 10, 900, 1e-6);
+        for row in 0..900 {
+            lists.offer(0, Candidate { similarity: exact(row), row }, |_| {
+                panic!("a rough list asks at the end")
+            });
+        }
+        let mut asked = 0;
+        lists.finish(0, |row| {
+            asked += 1;
+            exact(row)
+        });
+        assert_eq!(asked, 10);
+    }
+}

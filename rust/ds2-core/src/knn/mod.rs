@@ -4,6 +4,8 @@ mod cosine;
 mod graph;
 mod pack;
 mod scan;
+#[cfg(test)]
+mod tests;
 
 use rayon::prelude::*;
 
@@ -130,9 +132,9 @@ pub fn find_neighbors<T: Element>(
     let mut done = 0;
     for wave in pairs.chunks(PAIRS_PER_THREAD * workers.threads()) {
         workers.run(|| {
-            wave.par_iter()
-                .with_max_len(1)
-                .for_each_init(Workspace::default, |work, &(first, second)| scan.compare(first, second, work));
+            wave.par_iter().with_max_len(1).for_each_init(Workspace::default, |work, &(first, second)| {
+                scan.compare(first, second, work)
+            });
         });
         done += wave.len();
         tick(progress, len * done / (pairs.len() + 1), len)?;

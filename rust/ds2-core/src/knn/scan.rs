@@ -58,10 +58,6 @@ impl<'a, T: Element> Scan<'a, T> {
         (0..count).flat_map(|gap| (0..count - gap).map(move |block| (block, block + gap))).collect()
     }
 
-    pub(crate) fn blocks(&self) -> usize {
-        self.blocks.len()
-    }
-
     fn range(&self, block: usize) -> Range<usize> {
         let start = block * self.block_rows;
         start..(start + self.block_rows).min(self.cosine.rows().len())
@@ -83,9 +79,8 @@ impl<'a, T: Element> Scan<'a, T> {
             let end = (start + TILE_COLUMNS).min(columns.end);
             pack(&self.cosine, start, end, &mut work.row, &mut work.panel);
             let mut floors = [f32::INFINITY; TILE_COLUMNS];
-            floors[..end - start].copy_from_slice(
-                &self.lists(second).floors()[start - columns.start..end - columns.start],
-            );
+            floors[..end - start]
+                .copy_from_slice(&self.lists(second).floors()[start - columns.start..end - columns.start]);
             self.compare_panel(&rows, start..end, &floors, work);
             if !work.hits.is_empty() {
                 self.offer_hits(first, second, work);
