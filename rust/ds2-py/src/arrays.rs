@@ -1,6 +1,6 @@
 //! numpy arrays as slices, without a copy and without a silent cast.
 
-use numpy::{Element, PyArrayDescrMethods, PyReadonlyArray, PyUntypedArray, PyUntypedArrayMethods};
+use numpy::{Element, PyReadonlyArray, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
@@ -26,11 +26,10 @@ pub(crate) fn borrow<'py, T: Element, D: numpy::ndarray::Dimension>(
 /// What a caller passed, in a few words: `float64 (100, 10)`, or the type's name.
 pub(crate) fn describe(value: &Bound<'_, PyAny>) -> String {
     match value.cast::<PyUntypedArray>() {
-        Ok(array) => format!(
-            "{} {:?}",
-            array.dtype().typeobj().name().map_or_else(|_| "?".into(), |n| n.to_string()),
-            array.shape()
-        ),
+        Ok(array) => {
+            let shape = array.shape().iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            format!("{} ({shape}{})", array.dtype(), if array.ndim() == 1 { "," } else { "" })
+        }
         Err(_) => value.get_type().name().map_or_else(|_| "?".into(), |n| n.to_string()),
     }
 }
