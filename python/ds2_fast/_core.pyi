@@ -18,8 +18,8 @@ def knn_exact(
     """Find the `k` nearest other rows of every row by cosine similarity, exactly.
 
     Args:
-        rows: float32 or float16 `(N, d)`, C-contiguous, finite, `N >= k + 1`; of any length, not all zeros
-            unless `allow_zero`.
+        rows: float32 or float16 `(N, d)`, C-contiguous, finite, `N >= k + 1`; of any length, not
+            all zeros unless `allow_zero`.
         k: neighbors per row, at least 1.
         threads: threads to use, at least 1; None = one per core. The result does not depend on it.
         allow_zero: rows of zeros are similar to every row by 0.
@@ -32,6 +32,6 @@ def knn_exact(
 def check_graph(indices: NDArray[np.uint32], similarities: NDArray[np.float32]) -> None:
     """Raise ValueError unless two `(N, k)` arrays are a neighbor graph over its own rows.
 
-    Neighbors are in range, not the row itself, without repeats, and sorted by similarity descending, then
-    row; similarities lie in [-1, 1].
+    Neighbors are in range, not the row itself, without repeats, and sorted by similarity
+    descending, then row; similarities lie in [-1, 1].
     """

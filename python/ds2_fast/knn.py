@@ -1,4 +1,4 @@
-"""Neighbors of every sample: found exactly by cosine similarity, or read from a graph made elsewhere."""
+"""Neighbors of every sample: found exactly by cosine similarity, or read from a file."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+_MATRIX = 2  # dimensions of an (N, d) or (N, k) array
+
 ROUNDING = 1e-5
-"""How far a cosine computed in float32 elsewhere may lie outside [-1, 1] and still be taken as rounding."""
+"""How far outside [-1, 1] a cosine computed elsewhere may lie and still be taken for rounding."""
 
 
 @dataclass(frozen=True)
@@ -45,14 +47,15 @@ def find_neighbors(
 ) -> Neighbors:
     """Find the `k` most similar other samples of every sample, exactly.
 
-    The similarity of rows x and y is the cosine `x.y / sqrt(x.x * y.y)`, summed in float64 and rounded to
-    float32. The neighbors are the first `k` of all other rows by similarity descending, then row ascending;
-    equal rows are neighbors of each other. The result is the same, byte for byte, for any number of threads
-    and on any machine.
+    The similarity of rows x and y is the cosine `x.y / sqrt(x.x * y.y)`, summed in float64 and
+    rounded to float32. The neighbors are the first `k` of all other rows by similarity descending,
+    then row ascending; equal rows are neighbors of each other. The result is the same, byte for
+    byte, for any number of threads and on any machine.
 
     Args:
-        embeddings: float32 or float16 `(N, d)`, C-contiguous, finite; rows need not have unit length. An
-            array, a memory map (neither is copied), or the path of a `.npy` file, which is mapped.
+        embeddings: float32 or float16 `(N, d)`, C-contiguous, finite; rows need not have unit
+            length. An array, a memory map (neither is copied), or the path of a `.npy` file, which
+            is mapped.
         k: neighbors per sample, 1 <= k < N.
         threads: threads to use, at least 1; None = one per core.
         allow_zero: accept rows of zeros, whose similarity to every row is 0.
@@ -63,15 +66,15 @@ def find_neighbors(
 
     Raises:
         TypeError: if `embeddings` is of another type, dtype or number of dimensions.
-        ValueError: if k or threads is 0, N <= k, the array is not C-contiguous, or a value is not finite or a
-            row all zeros (the message names the first).
+        ValueError: if k or threads is 0, N <= k, the array is not C-contiguous, or a value is not
+            finite or a row all zeros (the message names the first).
         PoolError: if the file at the path cannot be read as embeddings.
 
-    Cost: about `N^2 d` floating-point operations (52,002 x 384: seconds on two cores); beside the result
-    `12 k + 150` bytes a row and at most 16 MB a thread.
+    Cost: about `N^2 d` floating-point operations (52,002 x 384: seconds on two cores); beside the
+    result `12 k + 150` bytes a row and at most 16 MB a thread.
 
-    Source: the DS2 paper, arXiv 2410.10877, k-NN score clusterability. Deviation: D2 (a row is not its own
-    neighbor), D3 (one graph of the whole pool), D5 (similarities not in float16).
+    Source: the DS2 paper, arXiv 2410.10877, k-NN score clusterability. Deviation: D2 (a row is not
+    its own neighbor), D3 (one graph of the whole pool), D5 (similarities not in float16).
 
     >>> rows = np.array([[1, 0], [0, 2], [3, 1]], dtype=np.float32)
     >>> find_neighbors(rows, k=1).indices.tolist()
@@ -97,26 +100,27 @@ def map_embeddings(path: str | Path) -> NDArray[np.float32] | NDArray[np.float16
     hint = "save them with np.save(path, np.ascontiguousarray(embeddings, dtype=np.float32))"
     try:
         # `open_memmap` reads nothing but `.npy`; `np.load` would try zip files and pickles as well.
-        array = np.lib.format.open_memmap(path, mode="r")  # type: ignore[no-untyped-call]
+        array = np.lib.format.open_memmap(path, mode="r")
     except FileNotFoundError:
         raise PoolError(f"there is no embeddings file `{path}`") from None
     except (OSError, ValueError) as error:
         raise PoolError(f"`{path}` cannot be read as a .npy file: {error}", hint) from error
-    if array.ndim != 2 or array.dtype not in (np.dtype("<f4"), np.dtype("<f2")):
+    if array.ndim != _MATRIX or array.dtype not in (np.dtype("<f4"), np.dtype("<f2")):
         got = f"{array.dtype} {array.shape}"
         raise PoolError(f"`{path}`: expected float32 or float16 (N, d), got {got}", hint)
     if not array.flags.c_contiguous:
         raise PoolError(f"`{path}`: expected rows in C order, got Fortran order", hint)
-    return array  # type: ignore[no-any-return]
+    return array
 
 
 def load_graph(path: str | Path, *, rows: int | None = None) -> Neighbors:
     """Read a neighbor graph made elsewhere from an `.npz` file.
 
-    The file holds `indices` `(N, k)`, any integer type, and either `similarities` `(N, k)`, cosines, or
-    `distances` `(N, k)`, cosine distances `1 - similarity`; any float type. Nearest first, the row itself
-    left out. Values become uint32 and float32; neighbors equally similar are put in order of their rows, and
-    similarities outside [-1, 1] by less than 1e-5 are taken for rounding and cut off.
+    The file holds `indices` `(N, k)`, any integer type, and either `similarities` `(N, k)`,
+    cosines, or `distances` `(N, k)`, cosine distances `1 - similarity`; any float type. Nearest
+    first, the row itself left out. Values become uint32 and float32; neighbors equally similar are
+    put in order of their rows, and similarities outside [-1, 1] by at most 1e-5 are taken for
+    rounding and cut off.
 
     Args:
         path: the `.npz` file.
@@ -126,16 +130,16 @@ def load_graph(path: str | Path, *, rows: int | None = None) -> Neighbors:
         The neighbors.
 
     Raises:
-        PoolError: if the file cannot be read, an array is missing, or the graph breaks a rule (the message
-            names the first row and column).
+        PoolError: if the file cannot be read, an array is missing, or the graph breaks a rule (the
+            message names the first row and column).
     """
+    if not Path(path).is_file():
+        raise PoolError(f"there is no graph file `{path}`")
+    if not zipfile.is_zipfile(path):
+        raise PoolError(f"`{path}` is not an .npz file", _GRAPH_HINT)
     try:
         with np.load(path, allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise PoolError(f"`{path}` holds one array, not a graph", _GRAPH_HINT)
             indices, similarities = _graph_arrays(file)
-    except FileNotFoundError:
-        raise PoolError(f"there is no graph file `{path}`") from None
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise PoolError(f"`{path}`: {error}", _GRAPH_HINT) from error
     if rows is not None and len(indices) != rows:
@@ -148,8 +152,8 @@ def load_graph(path: str | Path, *, rows: int | None = None) -> Neighbors:
 
 
 _GRAPH_HINT = (
-    "a graph is an .npz file with `indices` and `similarities` (or cosine `distances`), both (N, k), "
-    "nearest first, without the row itself"
+    "a graph is an .npz file with `indices` and `similarities` (or cosine `distances`), "
+    "both (N, k), nearest first, without the row itself"
 )
 
 
@@ -160,10 +164,13 @@ def _graph_arrays(
     given = [name for name in ("similarities", "distances") if name in file]
     if "indices" not in file or len(given) != 1:
         names = ", ".join(f"`{name}`" for name in file) or "nothing"
-        raise ValueError(f"expected `indices` and one of `similarities` and `distances`, got {names}")
+        raise ValueError(
+            f"expected `indices` and one of `similarities` and `distances`, got {names}"
+        )
     indices, values = file["indices"], file[given[0]]
-    if indices.ndim != 2 or indices.dtype.kind not in "iu":
-        raise ValueError(f"indices: expected integers (N, k), got {indices.dtype} {indices.shape}")
+    if indices.ndim != _MATRIX or indices.dtype.kind not in "iu":
+        got = f"{indices.dtype} {indices.shape}"
+        raise ValueError(f"indices: expected integers (N, k), got {got}")
     if values.shape != indices.shape or values.dtype.kind != "f":
         raise ValueError(
             f"{given[0]}: expected floats {indices.shape}, got {values.dtype} {values.shape}"
@@ -182,7 +189,7 @@ def _graph_arrays(
 def _order_ties(
     indices: NDArray[np.uint32], similarities: NDArray[np.float32]
 ) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
-    """Order equally similar neighbors by row. Leaves alone what is not sorted: that is refused later."""
+    """Order equally similar neighbors by row; what is not sorted is left alone, to be refused."""
     if np.all(similarities[:, 1:] <= similarities[:, :-1]):
         order = np.lexsort((indices, -similarities), axis=-1)
         indices = np.take_along_axis(indices, order, axis=-1)
