@@ -1,1 +1,421 @@
-//! Curation.
+//! Bayes curation: the distribution of a sample's true score given its own rating and its neighbors'.
+
+use rayon::prelude::*;
+
+use crate::evidence::{Evidence, Temper, check_same_classes, check_temper};
+use crate::progress::tick;
+use crate::rated::{CHUNK, LabelCounts, MAX_CLASSES, RatedPool};
+use crate::transition::Model;
+use crate::{Error, Progress, Result};
+
+/// Chunks between two calls of the progress callback.
+const CHUNKS_PER_TICK: usize = 64;
+
+/// A pivot smaller than this means that the assumed rater noise cannot be undone.
+const LEAST_PIVOT: f64 = 1e-12;
+
+/// How a posterior becomes a decision.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rule {
+    /// Share a of the neighbors' disagreement that is rater noise, in [0, 1]; 1 is the paper's assumption.
+    pub noise_share: f64,
+    /// Least posterior probability at which a score is replaced. Above 1 nothing is.
+    pub threshold: f64,
+    /// Whether an unrated sample gets the score its neighbors suggest.
+    pub fill_missing: bool,
+}
+
+/// Per sample, what curation found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Curated {
+    /// Mean of the posterior, in [0, K-1]; rank by this.
+    pub expected: Vec<f64>,
+    /// `suggested` where its probability reaches the threshold, else the own score; -1 stays unless filled.
+    pub curated: Vec<i8>,
+    /// Most probable score; ties keep the own score, else the lower one wins.
+    pub suggested: Vec<i8>,
+    /// `p_misrated > 1/2`; false for an unrated sample.
+    pub misrated: Vec<bool>,
+    /// One minus the posterior of the own score; NaN for an unrated sample.
+    pub p_misrated: Vec<f64>,
+    /// Largest posterior probability.
+    pub confidence: Vec<f64>,
+    /// Entropy of the posterior in nats.
+    pub entropy: Vec<f64>,
+}
+
+/// Assumed rater noise `T_a = (1 - a) I + a T` and the heterogeneity `R` of a neighborhood with `R T_a = T`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Split {
+    /// `(K, K)` row-major: true score -> rating.
+    pub rater: Vec<f64>,
+    /// `(K, K)` row-major: score shared with the neighbors -> true score.
+    pub heterogeneity: Vec<f64>,
+}
+
+/// Split the apparent transition into rater noise and true differences between neighbors.
+///
+/// `R = T T_a^-1`, negative entries set to 0 and rows scaled to sum 1. From one rater and exchangeable
+/// neighbors only the product is identified, so `noise_share` is an assumption. a = 1 gives R = I (the paper),
+/// a = 0 gives `T_a = I`: the rater makes no mistakes. O(K^3).
+///
+/// # Errors
+///
+/// [`Error::Value`] if `noise_share` is not in [0, 1] or `T_a` has no inverse.
+pub fn split_noise(model: Model<'_>, noise_share: f64) -> Result<Split> {
+    if !(0.0..=1.0).contains(&noise_share) {
+        return Err(Error::value(format!("noise_share must be in [0, 1], got {noise_share}")));
+    }
+    let classes = model.num_classes();
+    let identity = |i: usize, j: usize| f64::from(u8::from(i == j));
+    let each = || (0..classes).flat_map(|i| (0..classes).map(move |j| (i, j)));
+    let rater: Vec<f64> =
+        each().map(|(i, j)| (1.0 - noise_share) * identity(i, j) + noise_share * model.t(i, j)).collect();
+    // T itself need not be invertible, but T T^-1 = I is what a = 1 means.
+    let mut heterogeneity: Vec<f64> = if noise_share >= 1.0 {
+        each().map(|(i, j)| identity(i, j)).collect()
+    } else {
+        let t: Vec<f64> = each().map(|(i, j)| model.t(i, j)).collect();
+        divide_right(&t, &rater, classes).ok_or_else(|| {
+            Error::value(format!(
+                "T cannot be split at noise_share = {noise_share}: (1 - a) I + a T has no inverse"
+            ))
+        })?
+    };
+    for row in heterogeneity.chunks_exact_mut(classes) {
+        let sum: f64 = row.iter().map(|value| value.max(0.0)).sum();
+        for value in row {
+            *value = value.max(0.0) / sum;
+        }
+    }
+    Ok(Split { rater, heterogeneity })
+}
+
+/// `X = A B^-1` by Gauss-Jordan elimination on the columns of B; `None` if B is singular.
+fn divide_right(a: &[f64], b: &[f64], classes: usize) -> Option<Vec<f64>> {
+    let (mut x, mut b) = (a.to_vec(), b.to_vec());
+    for step in 0..classes {
+        let size = |column: usize| b[step * classes + column].abs();
+        let pivot = (step..classes).reduce(|best, next| if size(next) > size(best) { next } else { best })?;
+        if size(pivot) < LEAST_PIVOT {
+            return None;
+        }
+        let scale = 1.0 / b[step * classes + pivot];
+        let mut factors = b[step * classes..][..classes].to_vec();
+        factors.swap(step, pivot);
+        for row in x.chunks_exact_mut(classes).chain(b.chunks_exact_mut(classes)) {
+            row.swap(step, pivot);
+            row[step] *= scale;
+            for column in (0..classes).filter(|&column| column != step) {
+                row[column] -= factors[column] * row[step];
+            }
+        }
+    }
+    Some(x)
+}
+
+/// Curate every score.
+///
+/// `py = pz R` with pz of [`crate::evidence`], and the posterior is proportional to `py[y] T_a[y, own]`; an
+/// unrated sample keeps `py`. See [`split_noise`] for R and `T_a`, [`Curated`] for the outputs.
+///
+/// # Errors
+///
+/// [`Error::Value`] if k, beta, `noise_share` or `threshold` is out of range; [`Error::Shape`] if model and
+/// pool differ in K; [`Error::Interrupted`].
+///
+/// # Cost
+///
+/// O(N (k + K^2)); the same bits for any number of threads, since samples do not meet.
+pub fn curate(
+    pool: &RatedPool<'_>,
+    model: Model<'_>,
+    temper: Temper,
+    rule: Rule,
+    progress: Progress<'_>,
+) -> Result<Curated> {
+    check_same_classes(pool, model)?;
+    check_temper(pool, temper)?;
+    if rule.threshold.is_nan() || rule.threshold < 0.0 {
+        return Err(Error::value(format!("threshold must be >= 0, got {}", rule.threshold)));
+    }
+    let judge =
+        Judge { evidence: Evidence::new(model), split: split_noise(model, rule.noise_share)?, temper, rule };
+    let mut curated = Curated::with_capacity(pool.len());
+    let starts: Vec<usize> = (0..pool.len()).step_by(CHUNK).collect();
+    for block in starts.chunks(CHUNKS_PER_TICK) {
+        let verdicts: Vec<Vec<Verdict>> = block
+            .par_iter()
+            .map(|&start| {
+                (start..pool.len().min(start + CHUNK)).map(|row| judge.verdict(pool, row)).collect()
+            })
+            .collect();
+        verdicts.iter().flatten().for_each(|verdict| curated.push(verdict));
+        tick(progress, curated.expected.len(), pool.len())?;
+    }
+    Ok(curated)
+}
+
+struct Verdict {
+    expected: f64,
+    curated: i8,
+    suggested: i8,
+    misrated: bool,
+    p_misrated: f64,
+    confidence: f64,
+    entropy: f64,
+}
+
+impl Curated {
+    fn with_capacity(len: usize) -> Self {
+        Self {
+            expected: Vec::with_capacity(len),
+            curated: Vec::with_capacity(len),
+            suggested: Vec::with_capacity(len),
+            misrated: Vec::with_capacity(len),
+            p_misrated: Vec::with_capacity(len),
+            confidence: Vec::with_capacity(len),
+            entropy: Vec::with_capacity(len),
+        }
+    }
+
+    fn push(&mut self, verdict: &Verdict) {
+        self.expected.push(verdict.expected);
+        self.curated.push(verdict.curated);
+        self.suggested.push(verdict.suggested);
+        self.misrated.push(verdict.misrated);
+        self.p_misrated.push(verdict.p_misrated);
+        self.confidence.push(verdict.confidence);
+        self.entropy.push(verdict.entropy);
+    }
+}
+
+struct Judge<'a> {
+    evidence: Evidence<'a>,
+    split: Split,
+    temper: Temper,
+    rule: Rule,
+}
+
+impl Judge<'_> {
+    fn verdict(&self, pool: &RatedPool<'_>, row: usize) -> Verdict {
+        let classes = pool.num_classes();
+        let mut counts = LabelCounts::default();
+        pool.count_labels(row, 0..self.temper.k, &mut counts);
+        let shared = self.evidence.shared_score(counts, self.temper.beta);
+        let own = pool.score(row);
+        let posterior = self.posterior(&shared[..classes], own);
+        // Only a strictly more probable score takes over: ties keep the own score, else the lower one.
+        let mut suggested = own.unwrap_or(0);
+        for y in 0..classes {
+            if posterior[y] > posterior[suggested] {
+                suggested = y;
+            }
+        }
+        let confidence = posterior[suggested];
+        let p_misrated = own.map_or(f64::NAN, |own| 1.0 - posterior[own]);
+        let entropy = posterior.iter().filter(|&&q| q > 0.0).map(|q| -q * q.ln()).sum();
+        let replaces = confidence >= self.rule.threshold && (own.is_some() || self.rule.fill_missing);
+        Verdict {
+            expected: posterior.iter().enumerate().map(|(y, q)| y as f64 * q).sum(),
+            curated: if replaces { as_score(suggested) } else { pool.scores()[row] },
+            suggested: as_score(suggested),
+            misrated: p_misrated > 0.5,
+            p_misrated,
+            confidence,
+            entropy,
+        }
+    }
+
+    /// Posterior over the true score; entries from K on are 0.
+    fn posterior(&self, shared: &[f64], own: Option<usize>) -> [f64; MAX_CLASSES] {
+        let classes = shared.len();
+        let mut posterior = [0.0; MAX_CLASSES];
+        for (z, &weight) in shared.iter().enumerate() {
+            let row = &self.split.heterogeneity[z * classes..][..classes];
+            (0..classes).for_each(|y| posterior[y] += weight * row[y]);
+        }
+        let Some(own) = own else { return posterior };
+        (0..classes).for_each(|y| posterior[y] *= self.split.rater[y * classes + own]);
+        let sum: f64 = posterior.iter().sum();
+        if sum > 0.0 {
+            posterior.map(|value| value / sum)
+        } else {
+            // Neighbors and own rating exclude each other beyond the range of f64: the rating stands.
+            let mut rating = [0.0; MAX_CLASSES];
+            rating[own] = 1.0;
+            rating
+        }
+    }
+}
+
+/// A class index as a score; classes stay below [`MAX_CLASSES`].
+fn as_score(class: usize) -> i8 {
+    i8::try_from(class).expect("a class is below 16")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::naive_bayes as naive;
+    use crate::{Rows, SILENT};
+
+    const T: [f64; 4] = [0.9, 0.1, 0.2, 0.8];
+    const P: [f64; 2] = [0.5, 0.5];
+    const PAPER: Rule = Rule { noise_share: 1.0, threshold: 0.5, fill_missing: false };
+
+    /// Sample 0 has score `own` and three neighbors of score 0.
+    fn outvoted(own: i8, beta: f64, rule: Rule) -> Curated {
+        let (scores, near) = ([own, 0, 0, 0], [1_u32, 2, 3, 0, 2, 3, 0, 1, 3, 0, 1, 2]);
+        let pool = RatedPool::new(&scores, Rows::new(&near, 4, 3).unwrap(), 2).unwrap();
+        curate(&pool, Model::new(&T, &P).unwrap(), Temper { k: 3, beta }, rule, &mut SILENT.clone()).unwrap()
+    }
+
+    fn close(x: f64, y: f64) -> bool {
+        (x - y).abs() < 5e-7
+    }
+
+    #[test]
+    fn known_posteriors() {
+        let sure = outvoted(1, 1.0, PAPER);
+        assert!(close(sure.p_misrated[0], 0.919_294) && sure.misrated[0] && sure.curated[0] == 0);
+        assert!(close(sure.confidence[0], 0.919_294) && close(sure.expected[0], 0.080_706));
+        let q = sure.confidence[0];
+        assert!(close(sure.entropy[0], -q * q.ln() - (1.0 - q) * (1.0 - q).ln()));
+        let tempered = outvoted(1, 1.0 / 3.0, PAPER);
+        assert!(close(tempered.p_misrated[0], 0.36) && !tempered.misrated[0] && tempered.curated[0] == 1);
+        let half = outvoted(1, 1.0, Rule { noise_share: 0.5, ..PAPER });
+        assert!(close(half.p_misrated[0], 0.433_202) && half.curated[0] == 1 && half.suggested[0] == 1);
+    }
+
+    #[test]
+    fn known_split() {
+        let split = split_noise(Model::new(&T, &P).unwrap(), 0.5).unwrap();
+        let (rater, known) = ([0.95, 0.05, 0.1, 0.9], [0.941_176, 0.058_824, 0.117_647, 0.882_353]);
+        assert!(split.rater.iter().zip(rater).all(|(x, y)| close(*x, y)));
+        assert!(split.heterogeneity.iter().zip(known).all(|(x, y)| close(*x, y)));
+    }
+
+    #[test]
+    fn a_high_threshold_changes_nothing() {
+        let kept = outvoted(1, 1.0, Rule { threshold: 0.95, ..PAPER });
+        assert!(kept.misrated[0] && kept.suggested[0] == 0 && kept.curated[0] == 1);
+    }
+
+    #[test]
+    fn an_unrated_sample_hears_its_neighbors_only() {
+        let curated = outvoted(-1, 1.0, PAPER);
+        // pz is proportional to (0.9^3, 0.2^3), and R = I.
+        assert!(close(curated.confidence[0], 0.729 / 0.737) && close(curated.expected[0], 0.008 / 0.737));
+        assert!(curated.p_misrated[0].is_nan() && !curated.misrated[0]);
+        assert_eq!((curated.suggested[0], curated.curated[0]), (0, -1));
+        assert_eq!(outvoted(-1, 1.0, Rule { fill_missing: true, ..PAPER }).curated[0], 0);
+    }
+
+    #[test]
+    fn ties_keep_the_own_score_else_the_lower() {
+        let (scores, near) = ([2_i8, -1, 1], [1_u32, 1 + 1, 0, 2, 0, 1]);
+        let pool = RatedPool::new(&scores, Rows::new(&near, 3, 2).unwrap(), 3).unwrap();
+        let (t, p) = ([1.0 / 3.0; 9], [1.0 / 3.0; 3]);
+        let temper = Temper { k: 2, beta: 1.0 };
+        let curated = curate(
+            &pool,
+            Model::new(&t, &p).unwrap(),
+            temper,
+            Rule { threshold: 0.0, ..PAPER },
+            &mut |_, _| true,
+        )
+        .unwrap();
+        assert_eq!(curated.suggested, [2, 0, 1]);
+        assert_eq!(curated.curated, [2, -1, 1]);
+    }
+
+    #[test]
+    fn bad_input_is_named() {
+        let model = Model::new(&T, &P).unwrap();
+        let error = split_noise(model, 1.5).unwrap_err().to_string();
+        assert_eq!(error, "noise_share must be in [0, 1], got 1.5");
+        let swapped = [0.0, 1.0, 1.0, 0.0];
+        let error = split_noise(Model::new(&swapped, &P).unwrap(), 0.5).unwrap_err().to_string();
+        assert_eq!(error, "T cannot be split at noise_share = 0.5: (1 - a) I + a T has no inverse");
+        let (scores, near) = ([0_i8, 1, 0], [1_u32, 2, 0, 2, 0, 1]);
+        let pool = RatedPool::new(&scores, Rows::new(&near, 3, 2).unwrap(), 2).unwrap();
+        let run = |rule, go_on: bool| {
+            curate(&pool, model, Temper { k: 2, beta: 1.0 }, rule, &mut |_, _| go_on).unwrap_err().to_string()
+        };
+        assert_eq!(run(Rule { threshold: f64::NAN, ..PAPER }, true), "threshold must be >= 0, got NaN");
+        assert_eq!(run(PAPER, false), "interrupted");
+    }
+
+    proptest! {
+        #[test]
+        fn curation_equals_the_slow_one(
+            (pool, (t, p)) in naive::pools(12).prop_flat_map(|pool| {
+                let models = naive::models(pool.num_classes);
+                (Just(pool), models)
+            }),
+            beta in 0.01_f64..1.0,
+            noise_share in 0.0_f64..=1.0,
+            threshold in 0.0_f64..1.2,
+        ) {
+            let model = Model::new(&t, &p).unwrap();
+            let split = split_noise(model, noise_share).unwrap();
+            let temper = Temper { k: pool.depth, beta };
+            let rule = Rule { noise_share, threshold, fill_missing: false };
+            let fast = curate(&pool.rated(), model, temper, rule, &mut SILENT.clone()).unwrap();
+            for row in 0..pool.scores.len() {
+                let own = usize::try_from(pool.scores[row]).ok();
+                let shared = naive::shared_score(&pool, row, pool.depth, beta, &t, &p);
+                let slow = naive::posterior(&shared, &split.heterogeneity, &split.rater, own);
+                let mean: f64 = slow.iter().enumerate().map(|(y, q)| y as f64 * q).sum();
+                prop_assert!((fast.expected[row] - mean).abs() <= 1e-11);
+                let top = slow.iter().copied().fold(0.0, f64::max);
+                prop_assert!((fast.confidence[row] - top).abs() <= 1e-11);
+                prop_assert!((slow[usize::try_from(fast.suggested[row]).unwrap()] - top).abs() <= 1e-11);
+                let entropy: f64 = slow.iter().map(|q| if *q > 0.0 { -q * q.ln() } else { 0.0 }).sum();
+                prop_assert!((fast.entropy[row] - entropy).abs() <= 1e-10);
+                let Some(own) = own else {
+                    prop_assert_eq!(fast.curated[row], -1);
+                    continue;
+                };
+                prop_assert!((fast.p_misrated[row] - (1.0 - slow[own])).abs() <= 1e-11);
+                prop_assert_eq!(fast.misrated[row], fast.p_misrated[row] > 0.5);
+                let replaced = fast.confidence[row] >= threshold;
+                prop_assert_eq!(fast.curated[row], if replaced { fast.suggested[row] } else { pool.scores[row] });
+            }
+        }
+
+        #[test]
+        fn a_rater_without_noise_is_believed(
+            (pool, (t, p)) in naive::pools(12).prop_flat_map(|pool| {
+                let models = naive::models(pool.num_classes);
+                (Just(pool), models)
+            }),
+        ) {
+            let rule = Rule { noise_share: 0.0, threshold: 0.5, fill_missing: false };
+            let temper = Temper { k: pool.depth, beta: 1.0 };
+            let model = Model::new(&t, &p).unwrap();
+            let curated = curate(&pool.rated(), model, temper, rule, &mut SILENT.clone()).unwrap();
+            prop_assert_eq!(curated.curated, pool.scores);
+        }
+
+        /// What `split_noise` splits multiplies back to T wherever no entry had to be clipped.
+        #[test]
+        fn the_split_multiplies_back((t, p) in naive::models(5), noise_share in 0.0_f64..0.5) {
+            let model = Model::new(&t, &p).unwrap();
+            let split = split_noise(model, noise_share).unwrap();
+            for z in 0..5 {
+                let row: f64 = split.heterogeneity[z * 5..][..5].iter().sum();
+                prop_assert!((row - 1.0).abs() < 1e-12);
+                prop_assume!(split.heterogeneity[z * 5..][..5].iter().all(|&value| value > 0.0));
+                for a in 0..5 {
+                    let product: f64 =
+                        (0..5).map(|y| split.heterogeneity[z * 5 + y] * split.rater[y * 5 + a]).sum();
+                    prop_assert!((product - t[z * 5 + a]).abs() < 1e-12);
+                }
+            }
+        }
+    }
+}

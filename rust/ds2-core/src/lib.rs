@@ -3,6 +3,7 @@
 pub mod consensus;
 pub mod curation;
 pub mod dot;
+mod em;
 mod error;
 pub mod evidence;
 pub mod knn;
@@ -12,6 +13,7 @@ pub mod longtail;
 pub mod npy;
 pub mod paper;
 mod progress;
+pub mod rated;
 pub mod reference;
 pub mod rows;
 pub mod selection;
@@ -21,7 +23,10 @@ pub mod trust;
 
 #[cfg(test)]
 mod naive;
+#[cfg(test)]
+mod naive_bayes;
 
 pub use error::{Error, Result};
 pub use progress::{Progress, SILENT};
+pub use rated::RatedPool;
 pub use rows::{Element, Rows};

@@ -1,1 +1,212 @@
-//! Trust check.
+//! Figures by which a user can judge whether neighbors may correct ratings at all.
+
+use crate::consensus::{count_consensus, count_consensus_within};
+use crate::rated::{MAX_CLASSES, RatedPool};
+use crate::transition::{Prior, Transition, fit_transition};
+use crate::{Result, Rows};
+
+/// Upper edges of the distance bins, as shares of the samples ordered by distance to their nearest neighbor.
+pub const BIN_EDGES: [f64; 5] = [0.01, 0.05, 0.2, 0.5, 1.0];
+
+/// Share of the samples, those whose two nearest neighbors are closest, on which T is fitted anew.
+pub const CLOSE_SHARE: f64 = 0.2;
+
+/// Agreement of samples with their nearest neighbor, over one range of distances.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct DistanceBin {
+    /// The bin ends at this share of the samples and starts where the bin before it ends.
+    pub to_share: f64,
+    /// Largest cosine distance in the bin; NaN if it is empty.
+    pub max_distance: f64,
+    /// Pairs of a rated sample and its rated nearest neighbor.
+    pub pairs: usize,
+    /// Share of the pairs with equal scores; NaN if the bin is empty.
+    pub agreement: f64,
+    /// The same if the scores of the bin were paired at random.
+    pub chance: f64,
+}
+
+/// T from the closest neighbors against T from all, both over a sample and its two nearest neighbors.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CloseFit {
+    /// Largest distance to the second neighbor among the closest [`CLOSE_SHARE`].
+    pub max_distance: f64,
+    /// Samples in the close fit.
+    pub samples: f64,
+    /// Mean diagonal of T from all samples, weighted by p, over the classes identified in both fits; NaN if
+    /// there is none.
+    pub diagonal: f64,
+    /// The same of T from the close samples, under the same weights.
+    pub diagonal_close: f64,
+}
+
+/// Agreement and chance by distance to the nearest neighbor.
+///
+/// Samples are ordered by the distance to their nearest neighbor (ties by row) and cut at [`BIN_EDGES`].
+/// `agreement` is the share of pairs with equal scores, `chance` is `sum_c P(own = c) P(neighbor = c)` within
+/// the bin. If scores are clusterable, agreement lies well above chance and does not fall with distance.
+///
+/// # Errors
+///
+/// [`Error::Shape`] if `similarities` does not have the shape of the neighbors; [`Error::Value`] if a
+/// similarity is not finite or a row is not sorted from most to least similar.
+///
+/// # Cost
+///
+/// O(N log N).
+pub fn agreement_by_distance(
+    pool: &RatedPool<'_>,
+    similarities: Rows<'_, f32>,
+) -> Result<[DistanceBin; BIN_EDGES.len()]> {
+    pool.check_similarities(similarities)?;
+    let mut pairs: Vec<(f32, usize, usize)> = (0..pool.len())
+        .filter_map(|row| Some((similarities.row(row)[0], pool.score(row)?, pool.neighbor_score(row, 0)?)))
+        .collect();
+    // Stable: rows keep their order among equal distances.
+    pairs.sort_by(|x, y| y.0.total_cmp(&x.0));
+    let mut start = 0;
+    Ok(BIN_EDGES.map(|to_share| {
+        let end = share_of(pairs.len(), to_share);
+        let bin = describe_bin(&pairs[start..end], to_share);
+        start = end;
+        bin
+    }))
+}
+
+fn describe_bin(pairs: &[(f32, usize, usize)], to_share: f64) -> DistanceBin {
+    let (mut own, mut other) = ([0_usize; MAX_CLASSES], [0_usize; MAX_CLASSES]);
+    for &(_, score, neighbor) in pairs {
+        own[score] += 1;
+        other[neighbor] += 1;
+    }
+    let count = pairs.len() as f64;
+    let equal = pairs.iter().filter(|(_, score, neighbor)| score == neighbor).count();
+    let chance: f64 = own.iter().zip(other).map(|(&a, b)| (a as f64 / count) * (b as f64 / count)).sum();
+    DistanceBin {
+        to_share,
+        max_distance: pairs.last().map_or(f64::NAN, |&(similarity, ..)| 1.0 - f64::from(similarity)),
+        pairs: pairs.len(),
+        agreement: equal as f64 / count,
+        chance,
+    }
+}
+
+/// Fit T on the closest neighbors and compare its diagonal with that of T from all.
+///
+/// Both fits use a sample and its two nearest neighbors; the close one only samples whose second neighbor is
+/// within the closest [`CLOSE_SHARE`]. If the diagonal rises clearly, the disagreement further out is not rater
+/// noise alone: clusterability does not hold there.
+///
+/// # Errors
+///
+/// As [`agreement_by_distance`], [`count_consensus`] and [`fit_transition`].
+///
+/// # Cost
+///
+/// Two counts and two fits.
+pub fn compare_close_fit(
+    pool: &RatedPool<'_>,
+    similarities: Rows<'_, f32>,
+    prior: Prior,
+    strength: Option<f64>,
+) -> Result<CloseFit> {
+    pool.check_similarities(similarities)?;
+    let all = fit_transition(&count_consensus(pool, 2)?, prior, strength)?;
+    let mut distances: Vec<f64> = (0..pool.len())
+        .filter(|&row| {
+            pool.score(row).and(pool.neighbor_score(row, 0)).and(pool.neighbor_score(row, 1)).is_some()
+        })
+        .map(|row| 1.0 - f64::from(similarities.row(row)[1]))
+        .collect();
+    distances.sort_by(f64::total_cmp);
+    let max_distance = distances[share_of(distances.len(), CLOSE_SHARE) - 1];
+    let counts = count_consensus_within(pool, similarities, 2, max_distance)?;
+    let close = fit_transition(&counts, prior, strength)?;
+    let both: Vec<usize> =
+        (0..pool.num_classes()).filter(|&i| !all.unidentified[i] && !close.unidentified[i]).collect();
+    let weight: f64 = both.iter().map(|&i| all.p[i]).sum();
+    let diagonal = |fit: &Transition| {
+        both.iter().map(|&i| all.p[i] * fit.t[i * fit.num_classes + i]).sum::<f64>() / weight
+    };
+    Ok(CloseFit {
+        max_distance,
+        samples: counts.total(),
+        diagonal: diagonal(&all),
+        diagonal_close: diagonal(&close),
+    })
+}
+
+/// `share` of `count`, rounded up.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "share lies in (0, 1]")]
+fn share_of(count: usize, share: f64) -> usize {
+    (share * count as f64).ceil() as usize
+}
+
+#[cfg(test)]
+#[expect(clippy::float_cmp, reason = "these values are exact")]
+mod tests {
+    use super::*;
+
+    /// Ten samples on a line; each lists its left and right neighbor on a ring, similarity falling with the row.
+    fn ring() -> (Vec<i8>, Vec<u32>, Vec<f32>) {
+        let scores = vec![0, 0, 0, 0, 1, 1, -1, 1, 1, 0];
+        let near = (0..10_u32).flat_map(|row| [(row + 1) % 10, (row + 9) % 10]).collect();
+        let similarities = (0..10_u8).flat_map(|row| [1.0 - f32::from(row) / 16.0; 2]).collect();
+        (scores, near, similarities)
+    }
+
+    #[test]
+    fn bins_hold_what_a_count_by_hand_gives() {
+        let (scores, near, similarities) = ring();
+        let pool = RatedPool::new(&scores, Rows::new(&near, 10, 2).unwrap(), 2).unwrap();
+        let bins = agreement_by_distance(&pool, Rows::new(&similarities, 10, 2).unwrap()).unwrap();
+        // Rated pairs by distance: rows 0 1 2 3 4 7 8 9 with neighbors 0=0 0=0 0=0 0/1 1=1 1=1 1/0 0=0.
+        assert_eq!(bins.map(|bin| bin.pairs), [1, 0, 1, 2, 4]);
+        assert!(bins[1].agreement.is_nan() && bins[1].max_distance.is_nan());
+        assert_eq!(bins[0].max_distance, 0.0);
+        assert_eq!((bins[3].agreement, bins[3].chance), (0.5, 0.5));
+        assert_eq!((bins[4].agreement, bins[4].max_distance), (0.75, 0.5625));
+        // Own scores 1 1 1 0, neighbors 1 1 0 0.
+        assert_eq!(bins[4].chance, 0.75 * 0.5 + 0.25 * 0.5);
+    }
+
+    #[test]
+    fn bad_similarities_are_named() {
+        let (scores, near, mut similarities) = ring();
+        let pool = RatedPool::new(&scores, Rows::new(&near, 10, 2).unwrap(), 2).unwrap();
+        let message = |similarities: &[f32], width: usize| {
+            let rows = Rows::new(similarities, similarities.len() / width, width).unwrap();
+            agreement_by_distance(&pool, rows).unwrap_err().to_string()
+        };
+        assert_eq!(message(&similarities, 4), "similarities is (5, 4), neighbors is (10, 2)");
+        similarities[7] = 0.95;
+        assert_eq!(message(&similarities, 2), "similarities of row 3 do not descend");
+        similarities[7] = f32::NAN;
+        assert_eq!(message(&similarities, 2), "similarity NaN in row 3 is not finite");
+    }
+
+    /// Close groups are rated without noise, distant ones at random: the close fit must see it.
+    #[test]
+    fn a_diagonal_that_rises_is_seen() {
+        let groups = 4000_u32;
+        let mut scores = Vec::new();
+        for group in 0..groups {
+            let mixed = group.wrapping_mul(2_654_435_761) >> 16;
+            let close = group % 4 == 0;
+            scores.extend((0..3).map(|member| {
+                let bit = if close { mixed & 1 } else { mixed >> member & 1 };
+                i8::try_from(bit).unwrap()
+            }));
+        }
+        let near: Vec<u32> =
+            (0..groups * 3).flat_map(|row| (1..3).map(move |step| row / 3 * 3 + (row + step) % 3)).collect();
+        let similarities: Vec<f32> =
+            (0..groups * 3).flat_map(|row| [if row / 3 % 4 == 0 { 0.9 } else { 0.5 }; 2]).collect();
+        let (near, similarities) =
+            (Rows::new(&near, scores.len(), 2).unwrap(), Rows::new(&similarities, scores.len(), 2).unwrap());
+        let pool = RatedPool::new(&scores, near, 2).unwrap();
+        let fit = compare_close_fit(&pool, similarities, Prior::Ordinal, None).unwrap();
+        assert!((fit.max_distance - 0.1).abs() < 1e-6 && fit.samples == 3000.0, "{fit:?}");
+        assert!(fit.diagonal_close > 0.99 && fit.diagonal < 0.9, "{fit:?}");
+    }
+}
