@@ -1,9 +1,12 @@
 """The Rust core. Arrays go in C-contiguous and of the exact dtype, without a copy; results are new arrays."""
 
 from collections.abc import Callable
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ds2_fast.progress import Progress
 
 __version__: str
 debug_build: bool
@@ -35,3 +38,167 @@ def check_graph(indices: NDArray[np.uint32], similarities: NDArray[np.float32]) 
     Neighbors are in range, not the row itself, without repeats, and sorted by similarity
     descending, then row; similarities lie in [-1, 1].
     """
+
+
+# consensus, transition, curation, trust
+
+class _Transition(TypedDict):
+    T: NDArray[np.float64]
+    p: NDArray[np.float64]
+    strength: float
+    steps: int
+    converged: bool
+    objective: float
+    degenerate: bool
+    unidentified: NDArray[np.bool_]
+    ambiguous: NDArray[np.bool_]
+
+class _Tuning(TypedDict):
+    k: int
+    beta: float
+    information: float
+    samples: int
+    candidate_k: NDArray[np.uint64]
+    candidate_beta: NDArray[np.float64]
+    candidate_information: NDArray[np.float64]
+
+class _Split(TypedDict):
+    rater: NDArray[np.float64]
+    heterogeneity: NDArray[np.float64]
+
+class _Curated(TypedDict):
+    expected: NDArray[np.float64]
+    curated: NDArray[np.int8]
+    suggested: NDArray[np.int8]
+    misrated: NDArray[np.bool_]
+    p_misrated: NDArray[np.float64]
+    confidence: NDArray[np.float64]
+    entropy: NDArray[np.float64]
+
+class _DistanceBins(TypedDict):
+    to_share: NDArray[np.float64]
+    max_distance: NDArray[np.float64]
+    pairs: NDArray[np.uint64]
+    agreement: NDArray[np.float64]
+    chance: NDArray[np.float64]
+
+class _CloseFit(TypedDict):
+    max_distance: float
+    samples: float
+    diagonal: float
+    diagonal_close: float
+
+def consensus_counts(
+    scores: NDArray[np.int8], neighbors: NDArray[np.uint32], num_classes: int, k: int
+) -> NDArray[np.float64]:
+    """Count consensus over a sample and all pairs of its k nearest neighbors.
+
+    A rated sample with m > 0 ordered pairs of rated neighbors adds 1/m to the pattern
+    `(own score, score a, score b)` of each pair; the counts are then symmetrised.
+
+    Args:
+        scores: int8 `(N,)`, 0..K-1, -1 = unrated.
+        neighbors: uint32 `(N, L)`, rows of the most similar other samples, nearest first.
+        num_classes: K, 2..16.
+        k: neighbors used, 2..L.
+
+    Returns:
+        float64 `(K, K, K)`, symmetric; sums to the number of samples counted.
+
+    Raises:
+        ValueError: if a value is out of range, or no sample could be counted.
+    """
+
+def fit_transition(counts: NDArray[np.float64], prior: str, strength: float | None) -> _Transition:
+    """Fit T and p to consensus counts by accelerated EM under a prior.
+
+    Args:
+        counts: float64 `(K, K, K)`, non-negative; symmetrised first.
+        prior: `ordinal` or `uniform`.
+        strength: pseudo-ratings per row of T, >= 0; None for the prior's default.
+
+    Returns:
+        T `(K, K)` (row = true score), p `(K,)` and what is to be known about the fit.
+
+    Raises:
+        ValueError: if a value is out of range.
+    """
+
+def tune_evidence(
+    scores: NDArray[np.int8],
+    neighbors: NDArray[np.uint32],
+    T: NDArray[np.float64],
+    p: NDArray[np.float64],
+) -> _Tuning:
+    """Choose how many neighbors to hear, and how much, by leave-self-out prediction of ratings.
+
+    Returns:
+        The best k and beta, their information about a rating in nats, and the same for every
+        candidate.
+
+    Raises:
+        ValueError: if a value is out of range, or no sample is rated.
+    """
+
+def neighbor_information(
+    scores: NDArray[np.int8],
+    neighbors: NDArray[np.uint32],
+    T: NDArray[np.float64],
+    p: NDArray[np.float64],
+    k: int,
+    beta: float,
+) -> float:
+    """Measure what k neighbors weighted by beta know about a rating, in nats per sample."""
+
+def split_noise(
+    T: NDArray[np.float64],
+    p: NDArray[np.float64],
+    noise_share: float,
+) -> _Split:
+    """Split T into rater noise `T_a = (1 - a) I + a T` and heterogeneity `R` with `R T_a = T`.
+
+    Raises:
+        ValueError: if `noise_share` is not in [0, 1] or `T_a` has no inverse.
+    """
+
+def curate(
+    scores: NDArray[np.int8],
+    neighbors: NDArray[np.uint32],
+    T: NDArray[np.float64],
+    p: NDArray[np.float64],
+    k: int,
+    beta: float,
+    noise_share: float,
+    threshold: float,
+    fill_missing: bool,
+    progress: Progress | None,
+) -> _Curated:
+    """Curate every score from its posterior given the own rating and the neighbors'.
+
+    Raises:
+        ValueError: if a value is out of range.
+    """
+
+def agreement_by_distance(
+    scores: NDArray[np.int8],
+    neighbors: NDArray[np.uint32],
+    similarities: NDArray[np.float32],
+    num_classes: int,
+) -> _DistanceBins:
+    """Measure agreement with the nearest neighbor and chance agreement, by distance.
+
+    Samples are ordered by the distance to their nearest neighbor and cut at 1, 5, 20, 50, 100 %.
+
+    Raises:
+        ValueError: if a value is out of range, or similarities are not finite and descending.
+    """
+
+def compare_close_fit(
+    scores: NDArray[np.int8],
+    neighbors: NDArray[np.uint32],
+    similarities: NDArray[np.float32],
+    num_classes: int,
+    prior: str,
+    strength: float | None,
+) -> _CloseFit:
+    """Compare the diagonal of T over all samples and over those with the closest neighbors."""

@@ -1,5 +1,7 @@
 //! Score transition matrix T and prior p, fitted to consensus counts by accelerated EM.
 
+use std::str::FromStr;
+
 use crate::consensus::Consensus;
 use crate::em::{Fit, Problem};
 use crate::rated::check_num_classes;
@@ -45,6 +47,18 @@ impl Prior {
         match self {
             Self::Ordinal => (samples / 250.0).clamp(2.0, 20.0),
             Self::Uniform => 1.0,
+        }
+    }
+}
+
+impl FromStr for Prior {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        match name {
+            "ordinal" => Ok(Self::Ordinal),
+            "uniform" => Ok(Self::Uniform),
+            other => Err(Error::value(format!("prior must be ordinal or uniform, got {other:?}"))),
         }
     }
 }

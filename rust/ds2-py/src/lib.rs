@@ -7,6 +7,7 @@ mod detached;
 mod error;
 mod knn;
 mod lexical;
+mod rated;
 mod reference;
 mod selection;
 mod transition;
