@@ -2,8 +2,23 @@
 
 from ds2_fast.pool.conversation import Turn
 from ds2_fast.pool.detection import SCHEMAS
+from ds2_fast.pool.embeddings import Embeddings, read_embeddings
 from ds2_fast.pool.pool import Pool
 from ds2_fast.pool.reading import read_pool
 from ds2_fast.pool.schemas import Schema
+from ds2_fast.pool.scores import SCORE_COLUMNS, Scores, read_scores
+from ds2_fast.pool.subset import write_subset
 
-__all__ = ["SCHEMAS", "Pool", "Schema", "Turn", "read_pool"]
+__all__ = [
+    "SCHEMAS",
+    "SCORE_COLUMNS",
+    "Embeddings",
+    "Pool",
+    "Schema",
+    "Scores",
+    "Turn",
+    "read_embeddings",
+    "read_pool",
+    "read_scores",
+    "write_subset",
+]

@@ -15,7 +15,8 @@ from ds2_fast.pool.columns import to_json, type_columns
 from ds2_fast.pool.garbage import uncollected
 from ds2_fast.pool.phrases import counted, named
 
-_SPACE = re.compile(r"\s*")
+JSON_SPACE = " \t\n\r"
+_SPACE = re.compile(f"[{JSON_SPACE}]*")
 _DECODER = json.JSONDecoder()
 
 
@@ -47,13 +48,17 @@ def parse_lines(lines: pl.Series, source: str) -> JsonRows:
     raw = lines.str.strip_chars_end("\r")
     if len(raw) and (raw[0] or "").startswith("\ufeff"):
         raw = pl.concat([raw[:1].str.strip_prefix("\ufeff"), raw[1:]])
-    rows = raw.filter(raw.str.contains(r"\S"))
+    # `raw_decode` on stripped lines: `decode` looks for space around each, half as fast again.
+    bare = raw.str.strip_chars(JSON_SPACE)
+    rows, stripped = raw.filter(bare != ""), bare.filter(bare != "").to_list()
     try:
         with uncollected():
-            values = list(map(_DECODER.decode, rows.to_list()))
+            decoded = list(map(_DECODER.raw_decode, stripped))
     except (ValueError, RecursionError):
         raise _broken_line(raw, source) from None
-    if not set(map(type, values)) <= {dict}:
+    values = [value for value, _ in decoded]
+    whole = all(end == len(line) for (_, end), line in zip(decoded, stripped, strict=True))
+    if not whole or not set(map(type, values)) <= {dict}:
         raise _broken_line(raw, source)
     return JsonRows(rows, values)
 
@@ -178,7 +183,7 @@ _SHAPES = 'a .json file is `[{...}, {...}]` or `{"data": [{...}, {...}]}`'
 
 def _broken_line(lines: pl.Series, source: str) -> PoolError:
     for number, line in enumerate(lines.to_list(), start=1):
-        if not line or line.isspace():
+        if not line.strip(JSON_SPACE):
             continue
         try:
             value = _DECODER.decode(line)

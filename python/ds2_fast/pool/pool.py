@@ -34,6 +34,8 @@ class Pool:
         text: String `(N,)`, the text of each sample, no nulls.
         raw: String `(N,)`, each row as written, where all files are JSON; else None.
         encoded: columns of `frame` whose values have no common type; they hold JSON text.
+        adds_source: whether `frame` has the column `_source`, which no file has: which one the row
+            is from.
     """
 
     frame: pl.DataFrame = field(repr=False)
@@ -45,6 +47,7 @@ class Pool:
     text: pl.Series = field(repr=False)
     raw: pl.Series | None = field(default=None, repr=False)
     encoded: frozenset[str] = frozenset()
+    adds_source: bool = False
 
     def __len__(self) -> int:
         """Count the samples."""

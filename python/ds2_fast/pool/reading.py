@@ -85,6 +85,7 @@ def read_pool(
         text=text,
         raw=table.raw,
         encoded=table.encoded,
+        adds_source=table.adds_source,
     )
 
 

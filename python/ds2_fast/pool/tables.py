@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 from polars.exceptions import PolarsError
 
@@ -27,6 +28,7 @@ class Table:
         encoded: columns of JSON text (see `columns.type_columns`).
         counts: rows of each file.
         notices: what the user should know.
+        adds_source: whether the column `_source` was added.
     """
 
     frame: pl.DataFrame
@@ -34,6 +36,7 @@ class Table:
     encoded: frozenset[str] = frozenset()
     counts: tuple[int, ...] = ()
     notices: tuple[str, ...] = ()
+    adds_source: bool = False
 
 
 def read_files(files: list[PoolFile]) -> Table:
@@ -52,15 +55,11 @@ def read_files(files: list[PoolFile]) -> Table:
         return table
     if SOURCE in table.frame.columns:
         notice = f"the files have a column `{SOURCE}` of their own, which is kept"
-        return _replace(table, table.frame, (*table.notices, notice))
-    names = pl.Series(SOURCE, [file.name for file in files]).gather(
-        [index for index, count in enumerate(table.counts) for _ in range(count)]
-    )
-    return _replace(table, table.frame.with_columns(names), table.notices)
-
-
-def _replace(table: Table, frame: pl.DataFrame, notices: tuple[str, ...]) -> Table:
-    return Table(frame, table.raw, table.encoded, table.counts, notices)
+        return replace(table, notices=(*table.notices, notice))
+    names = pl.Series(SOURCE, [file.name for file in files])
+    places = np.repeat(np.arange(len(files), dtype=np.uint32), table.counts)
+    frame = table.frame.with_columns(names.gather(places))
+    return replace(table, frame=frame, adds_source=True)
 
 
 def _json_table(parts: list[JsonRows]) -> Table:
