@@ -39,7 +39,6 @@ def check_graph(indices: NDArray[np.uint32], similarities: NDArray[np.float32]) 
     descending, then row; similarities lie in [-1, 1].
     """
 
-
 # consensus, transition, curation, trust
 
 class _Transition(TypedDict):
