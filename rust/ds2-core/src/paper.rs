@@ -1,1 +1,126 @@
-//! Paper mode.
+//! Paper mode: the method as described, once, on the whole pool.
+
+use rayon::prelude::*;
+
+use crate::reference::{Graph, misrated_shares};
+use crate::{Error, Result};
+
+/// Outcome of paper mode; one value a row.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PaperCuration {
+    /// Among the samples of its class that agree least with their neighbors.
+    pub misrated: Vec<bool>,
+    /// The score the neighbors vote for, flagged or not; -1 for unrated rows, the own score without a vote.
+    pub suggested: Vec<i8>,
+    /// Share of the votes that the suggestion has, in [0, 1]; NaN for unrated rows, 0 without a vote.
+    pub confidence: Vec<f64>,
+    /// The suggestion if misrated and confident enough, else the score; -1 for unrated rows.
+    pub curated: Vec<i8>,
+}
+
+/// Find misrated samples by rank and let their neighbors vote, without sampling.
+///
+/// The vote for score c is the sum of similarities of the k nearest rated neighbors with that score; agreement
+/// is the cosine of the votes with the sample's own score. Of each class i the share
+/// `1 - min(1, T_ii p_i / P(score i))` with the lowest agreement is misrated: that share times the size of the
+/// class, rounded to the nearest number of samples, ties by row. The suggestion is the score with most votes
+/// (ties: the score of the nearer neighbor), confidence its share of the votes, and the curated score is the
+/// suggestion iff the sample is misrated and confidence >= `threshold`.
+///
+/// Where the paper leaves a choice open: unrated rows are left out, as if not in the pool; a neighbor at or
+/// beyond a right angle has no vote; a sample without any vote agrees with itself; an exact number of
+/// samples is flagged, which may be none.
+///
+/// Arguments: `scores` `(N,)` in -1..K, `neighbors` and `similarities` `(N, width)` nearest first, `transition`
+/// `(K, K)` and `prior` `(K,)`, fitted to a sample and its two nearest neighbors. Source: DS2 paper, score
+/// curation, and `SimiFeat` (ICML 2022), rank-based detection; Deviations D1, D2, D3. O(N (k + K) + N log N).
+///
+/// # Errors
+///
+/// [`Error::Shape`], [`Error::Value`] for arguments that do not fit together or are out of range.
+#[expect(clippy::too_many_arguments, reason = "columns of one pool, each with its own meaning")]
+pub fn curate_paper(
+    scores: &[i8],
+    num_classes: usize,
+    neighbors: &[u32],
+    similarities: &[f32],
+    width: usize,
+    transition: &[f64],
+    prior: &[f64],
+    k: usize,
+    threshold: f64,
+) -> Result<PaperCuration> {
+    let graph = Graph::new(scores, num_classes, neighbors, width)?;
+    graph.check_similarities(similarities)?;
+    if k == 0 || k > width {
+        return Err(Error::value(format!("k must lie in 1..={width}, the columns of neighbors, got {k}")));
+    }
+    if threshold.is_nan() {
+        return Err(Error::value("threshold must be a number, got NaN"));
+    }
+    let sizes = graph.class_sizes();
+    let shares = misrated_shares(transition, prior, &sizes)?;
+    let votes: Vec<Vote> =
+        (0..graph.len()).into_par_iter().map(|row| Vote::on(&graph, similarities, row, k)).collect();
+    let mut misrated = vec![false; graph.len()];
+    for (class, share) in shares.iter().enumerate() {
+        let Some(share) = share else { continue };
+        flag_lowest(&graph, &votes, class, (share * sizes[class] as f64).round(), &mut misrated);
+    }
+    let curated = |row: usize| {
+        let vote = &votes[row];
+        if misrated[row] && vote.confidence >= threshold { vote.suggested } else { scores[row] }
+    };
+    Ok(PaperCuration {
+        curated: (0..graph.len()).map(curated).collect(),
+        suggested: votes.iter().map(|vote| vote.suggested).collect(),
+        confidence: votes.iter().map(|vote| vote.confidence).collect(),
+        misrated,
+    })
+}
+
+/// Mark the `count` rows of a class that agree least with their neighbors.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rounded share of a class")]
+fn flag_lowest(graph: &Graph, votes: &[Vote], class: usize, count: f64, misrated: &mut [bool]) {
+    let mut rows: Vec<usize> = (0..graph.len()).filter(|&row| graph.score(row) == Some(class)).collect();
+    // Stable, so ties stay in row order.
+    rows.sort_by(|&a, &b| votes[a].agreement.total_cmp(&votes[b].agreement));
+    rows.iter().take(count as usize).for_each(|&row| misrated[row] = true);
+}
+
+/// What the neighbors of one row say.
+#[derive(Debug)]
+struct Vote {
+    agreement: f64,
+    suggested: i8,
+    confidence: f64,
+}
+
+impl Vote {
+    fn on(graph: &Graph, similarities: &[f32], row: usize, k: usize) -> Self {
+        let Some(own) = graph.score(row) else {
+            return Self { agreement: f64::NAN, suggested: -1, confidence: f64::NAN };
+        };
+        let mut votes = [0.0f64; 16];
+        // Scores in the order their nearest neighbor comes: the tie rule.
+        let mut met = Vec::with_capacity(graph.num_classes());
+        for (column, score) in graph.rated_neighbors(row).take(k) {
+            votes[score] += f64::from(similarities[row * graph.width() + column].max(0.0));
+            if !met.contains(&score) {
+                met.push(score);
+            }
+        }
+        let norm = votes.iter().map(|vote| vote * vote).sum::<f64>().sqrt();
+        let best =
+            met.into_iter().reduce(|best, score| if votes[score] > votes[best] { score } else { best });
+        let as_score = |class: usize| i8::try_from(class).expect("at most 16 classes");
+        match best {
+            Some(best) if norm > 0.0 => Self {
+                agreement: votes[own] / norm,
+                suggested: as_score(best),
+                confidence: votes[best] / votes.iter().sum::<f64>(),
+            },
+            _ => Self { agreement: 1.0, suggested: as_score(own), confidence: 0.0 },
+        }
+    }
+}
