@@ -201,3 +201,92 @@ def compare_close_fit(
     strength: float | None,
 ) -> _CloseFit:
     """Compare the diagonal of T over all samples and over those with the closest neighbors."""
+
+# The published method, long-tail score, selection, scales.
+
+class _Consensus(TypedDict):
+    c3: NDArray[np.float64]
+    truncated: float
+    rated: int
+    share: float
+
+class _ReferenceFit(TypedDict):
+    T: NDArray[np.float64]
+    p: NDArray[np.float64]
+    loss: float
+
+class _PaperCuration(TypedDict):
+    curated: NDArray[np.int8]
+    suggested: NDArray[np.int8]
+    misrated: NDArray[np.bool_]
+    confidence: NDArray[np.float64]
+
+class _ReferenceCuration(_PaperCuration):
+    p_misrated: NDArray[np.float64]
+    visits: NDArray[np.uint32]
+    lists: int
+    short_lists: int
+
+def expected_consensus(
+    scores: NDArray[np.int8],
+    neighbors: NDArray[np.uint32],
+    num_classes: int,
+    duplicate: bool,
+    sample_size: int | None,
+) -> _Consensus:
+    """Exact expectation of the consensus counts of the published sampling, `(K, K, K)`."""
+
+def fit_transition_reference(c3: NDArray[np.float64]) -> _ReferenceFit:
+    """Published fit of T and p to third-order consensus frequencies `(K, K, K)`."""
+
+def curate_reference(
+    scores: NDArray[np.int8],
+    neighbors: NDArray[np.uint32],
+    similarities: NDArray[np.float32],
+    transition: NDArray[np.float64],
+    prior: NDArray[np.float64],
+    duplicate: bool,
+    sample_size: int | None,
+    rounds: int,
+    seed: int,
+    threshold: float,
+    progress: Callable[[int, int], object] | None,
+) -> _ReferenceCuration:
+    """Published detection and curation; `progress` is called with rounds."""
+
+def curate_paper(
+    scores: NDArray[np.int8],
+    neighbors: NDArray[np.uint32],
+    similarities: NDArray[np.float32],
+    transition: NDArray[np.float64],
+    prior: NDArray[np.float64],
+    k: int,
+    threshold: float,
+) -> _PaperCuration:
+    """Curation as the paper describes it: flags by rank, `k` neighbors vote."""
+
+def score_longtail(
+    similarities: NDArray[np.float32], k: int, definition: str, decimals: int | None
+) -> NDArray[np.float64]:
+    """Long-tail score `(N,)`; `definition` is "paper" or "reference"; high = rare."""
+
+def rank_samples(
+    curated: NDArray[np.int8],
+    expected: NDArray[np.float64],
+    longtail: NDArray[np.float64],
+    preset: str,
+) -> tuple[NDArray[np.uint32], NDArray[np.uint32], NDArray[np.float64]]:
+    """Eligible rows best first, rows set aside, buckets; `preset` is "default" or "paper"."""
+
+def published_order(
+    curated: NDArray[np.int8], longtail: NDArray[np.float64], n: int
+) -> NDArray[np.uint32]:
+    """The `n` rows the published code chooses, in its order."""
+
+def compress_ratings(ratings: NDArray[np.float64]) -> NDArray[np.int8]:
+    """Published compression of ratings 0..10 to scores 0..5; NaN becomes -1."""
+
+def bin_ratings(
+    ratings: NDArray[np.float64], lo: float, hi: float, num_classes: int
+) -> NDArray[np.int8]:
+    """Ratings on the linear scale lo..hi in `num_classes` bins of equal width; NaN becomes -1."""
