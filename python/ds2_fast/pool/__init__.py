@@ -6,7 +6,13 @@ from ds2_fast.pool.embeddings import Embeddings, read_embeddings
 from ds2_fast.pool.pool import Pool
 from ds2_fast.pool.reading import read_pool
 from ds2_fast.pool.schemas import Schema
-from ds2_fast.pool.scores import SCORE_COLUMNS, Scores, read_scores
+from ds2_fast.pool.scores import (
+    SCORE_COLUMNS,
+    Scores,
+    find_score_columns,
+    read_scores,
+    score_ratings,
+)
 from ds2_fast.pool.subset import write_subset
 
 __all__ = [
@@ -17,8 +23,10 @@ __all__ = [
     "Schema",
     "Scores",
     "Turn",
+    "find_score_columns",
     "read_embeddings",
     "read_pool",
     "read_scores",
+    "score_ratings",
     "write_subset",
 ]

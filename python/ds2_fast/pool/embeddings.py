@@ -36,14 +36,16 @@ class Embeddings:
     notices: tuple[str, ...] = ()
 
 
-def read_embeddings(pool: Pool, source: str | os.PathLike[str]) -> Embeddings:
+def read_embeddings(
+    pool: Pool, source: str | os.PathLike[str] | NDArray[np.floating]
+) -> Embeddings:
     """Read the embeddings of a pool and check every row.
 
     Args:
         pool: the pool.
         source: an .npy file `(N, d)` in the order of the pool; an .npz file with `embeddings` and,
-            optionally, `ids`, which put the rows into the order of the pool; or the name of a
-            column of lists. float64 is converted to float32, and the notices say so.
+            optionally, `ids`, which put the rows into the order of the pool; the name of a column
+            of lists; or an array. float64 is converted to float32, and the notices say so.
 
     Raises:
         PoolError: there is no such file or column, it is not a matrix of floats with one row per
@@ -51,19 +53,7 @@ def read_embeddings(pool: Pool, source: str | os.PathLike[str]) -> Embeddings:
 
     Cost: O(Nd), one pass over the values; memory: none for float32 and float16 .npy files.
     """
-    suffix = Path(source).suffix.lower()
-    if os.fspath(source) in pool.frame.columns:
-        found = _column(pool, os.fspath(source))
-    elif suffix not in {".npy", ".npz"}:
-        raise PoolError(
-            f"the pool has no column `{source}`, and it is no .npy or .npz file",
-            nearest(os.fspath(source), pool.frame.columns),
-        )
-    elif not Path(source).is_file():
-        raise PoolError(f"there is no file `{source}`", "look at the path")
-    else:
-        found = _npy(source) if suffix == ".npy" else _npz(pool, source)
-    name, values, notices = found
+    name, values, notices = _find(pool, source)
     if len(values) != len(pool):
         raise PoolError(
             f"{name} has {counted(len(values), 'row')}, the pool has {len(pool):,}",
@@ -77,7 +67,23 @@ def read_embeddings(pool: Pool, source: str | os.PathLike[str]) -> Embeddings:
 _Found = tuple[str, Floats, list[str]]
 
 
-def _npy(path: str | os.PathLike[str]) -> _Found:
+def _find(pool: Pool, source: str | os.PathLike[str] | NDArray[np.floating]) -> _Found:
+    if isinstance(source, np.ndarray):
+        return "the array", *_floats("the array", source)
+    name, suffix = os.fspath(source), Path(source).suffix.lower()
+    if name in pool.frame.columns:
+        return _column(pool, name)
+    if suffix not in {".npy", ".npz"}:
+        raise PoolError(
+            f"the pool has no column `{name}`, and it is no .npy or .npz file",
+            nearest(name, pool.frame.columns),
+        )
+    if not Path(source).is_file():
+        raise PoolError(f"there is no file `{name}`", "look at the path")
+    return _npy(name) if suffix == ".npy" else _npz(pool, name)
+
+
+def _npy(path: str) -> _Found:
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
@@ -86,7 +92,7 @@ def _npy(path: str | os.PathLike[str]) -> _Found:
     return f"`{path}`", values, notices
 
 
-def _npz(pool: Pool, path: str | os.PathLike[str]) -> _Found:
+def _npz(pool: Pool, path: str) -> _Found:
     name = f"`{path}`"
     try:
         with np.load(path, allow_pickle=False) as archive:
@@ -111,7 +117,8 @@ def _order(
     pool: Pool, ids: NDArray[np.generic], rows: int, name: str
 ) -> tuple[NDArray[np.int64], list[str]]:
     """Find the row of each sample by its id."""
-    if pool.schema.id is None:
+    own = pool.ids
+    if own is None:
         raise PoolError(f"{name} goes by ids, and the pool has none", "name them with `--id-col`")
     if ids.shape != (rows,):
         raise PoolError(f"{name} has {rows:,} embeddings and ids of shape {ids.shape}", _SAVE)
@@ -120,13 +127,13 @@ def _order(
     if len(twice):
         raise PoolError(f"{name} has the id `{theirs[int(twice[0])]}` more than once", _SAVE)
     places = pl.DataFrame([theirs]).with_row_index("place")
-    found = pl.DataFrame([pool.ids]).join(places, on="id", how="left", maintain_order="left")
+    found = pl.DataFrame([own]).join(places, on="id", how="left", maintain_order="left")
     missing = found["place"].is_null().arg_true()
     if len(missing):
         row = int(missing[0])
         raise PoolError(
             f"{name} has no embedding for {counted(len(missing), 'sample')} "
-            f"(first: row {row}, id `{pool.ids[row]}`)",
+            f"(first: row {row}, id `{own[row]}`)",
             "embed the whole pool",
         )
     spare = rows - found["place"].n_unique()
@@ -208,7 +215,7 @@ def _check_rows(name: str, values: Floats) -> None:
             )
 
 
-def _unreadable(path: str | os.PathLike[str], error: Exception) -> PoolError:
+def _unreadable(path: str, error: Exception) -> PoolError:
     if isinstance(error, OSError) and error.strerror:
         return PoolError(f"cannot read `{path}`: {error.strerror.lower()}", "look at the file")
     reason = str(error).splitlines()[0].rstrip(".")

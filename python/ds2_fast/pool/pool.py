@@ -77,10 +77,10 @@ class Pool:
         return conversations_of(self.frame, self.schema)
 
     @property
-    def ids(self) -> pl.Series:
-        """String `(N,)`: the id of each sample (null where it lacks one), else its row."""
+    def ids(self) -> pl.Series | None:
+        """String `(N,)`: the id of each sample, null where it lacks one; None without a column."""
         if self.schema.id is None:
-            return pl.int_range(len(self), dtype=pl.UInt32, eager=True).cast(pl.String).alias("id")
+            return None
         return self.frame[self.schema.id].cast(pl.String).alias("id")
 
     @property
@@ -115,7 +115,8 @@ class Pool:
             filled = (self.text != "").arg_max()
             row = 0 if filled is None else filled
         (turns,) = conversations_of(self.frame[row], self.schema)
-        lines = [f"row {row}, id {self.ids[row]}" if self.schema.id else f"row {row}"]
+        ids = self.ids
+        lines = [f"row {row}" if ids is None else f"row {row}, id {ids[row]}"]
         for turn in turns:
             more = len(turn.content) - PREVIEWED
             tail = f" ... ({counted(more, 'character')} more)" if more > 0 else ""

@@ -81,29 +81,69 @@ def read_scores(pool: Pool, column: str | None = None, scale: str = "auto") -> S
     name, found = _find_column(pool, column)
     ratings = read_ratings(pool, name)
     numbers, notices = ratings.numbers, list(ratings.notices)
+    if ratings.failed.any():
+        answered = pl.select(pl.when(~ratings.failed).then(numbers)).to_series()
+        if scale == "1-10" or (scale == "auto" and bool((answered > PUBLISHED_HIGH).any())):
+            numbers = answered
+            notices.append(
+                f"[0, 0, 0, 0] in `{name}`, the mark of an answer that could not be read, counts "
+                f"as unrated: {counted(int(ratings.failed.sum()), 'sample')}"
+            )
+    return score_ratings(numbers, name, scale, found=found, notices=tuple(notices))
+
+
+def score_ratings(
+    ratings: pl.Series,
+    name: str,
+    scale: str,
+    *,
+    found: str = "",
+    notices: tuple[str, ...] = (),
+) -> Scores:
+    """Put ratings into the classes of a scale (see `read_scores`).
+
+    Args:
+        ratings: whole numbers `(N,)`, null = unrated.
+        name: where they are from, for errors.
+        scale: `auto`, `observed`, `1-10`, or `LO-HI`.
+        found: the words of the verdict on where they are from.
+        notices: what was found out about them before.
+
+    Raises:
+        PoolError: one is outside the scale, there are fewer than 2 or more than 16 classes, or all
+            are null.
+
+    Cost: O(N).
+    """
+    numbers = ratings.cast(pl.Float64)
     known = numbers.drop_nulls()
     if known.is_empty():
         raise PoolError(f"column `{name}` holds no rating", "name another with `--score-col`")
-    answered = numbers.filter(~ratings.failed).drop_nulls()
-    if not answered.is_empty() and (scale == "1-10" or _exceeds_published(answered)):
-        known = answered
     chosen = choose_scale(scale, known, name)
-    if ratings.failed.any() and chosen.compressed:
-        numbers = pl.select(pl.when(~ratings.failed).then(numbers)).to_series()
-        notices.append(
-            f"[0, 0, 0, 0] in `{name}`, the mark of an answer that could not be read, counts as "
-            f"unrated: {counted(int(ratings.failed.sum()), 'sample')}"
-        )
     values = _classes(numbers, chosen, name)
-    rated = int((values >= 0).sum())
     verdict = (
-        f"scores {found}: scale {chosen.name}, {chosen.num_classes} classes{chosen.reason}, "
-        f"{rated:,} of {counted(len(pool), 'sample')} rated"
+        f"scores {found or f'from `{name}`'}: scale {chosen.name}, {chosen.num_classes} classes"
+        f"{chosen.reason}, {len(known):,} of {counted(len(numbers), 'sample')} rated"
     )
     return Scores(
-        values, chosen.num_classes, chosen.labels, numbers.alias(name), name, chosen.name,
-        verdict, tuple(notices),
-    )  # fmt: skip
+        values=values,
+        num_classes=chosen.num_classes,
+        labels=chosen.labels,
+        raw=numbers.alias(name),
+        column=name,
+        scale=chosen.name,
+        verdict=verdict,
+        notices=notices,
+    )
+
+
+def find_score_columns(pool: Pool) -> list[str]:
+    """List the columns of a pool that have a known name and hold ratings.
+
+    Returns:
+        Names of `SCORE_COLUMNS`, fields of `__dj__stats__` as `__dj__stats__.name`.
+    """
+    return [name for name in _known_names(pool) if _is_whole(pool, name)]
 
 
 def _find_column(pool: Pool, column: str | None) -> tuple[str, str]:
@@ -111,15 +151,11 @@ def _find_column(pool: Pool, column: str | None) -> tuple[str, str]:
     if column is not None:
         rating_column(pool, column)
         return column, f"from `{column}`"
-    names = [name for name in SCORE_COLUMNS if name in pool.frame.columns]
-    statistics = pool.frame.schema.get(STATISTICS)
-    if isinstance(statistics, pl.Struct):
-        fields = {each.name for each in statistics.fields}
-        names += [f"{STATISTICS}.{name}" for name in SCORE_COLUMNS if name in fields]
-    whole = [name for name in names if _is_whole(pool, name)]
+    names, whole = _known_names(pool), find_score_columns(pool)
     # A single known name is taken even if it cannot be used: reading it says why.
     if len(whole) == 1 or len(names) == 1:
-        return (whole or names)[0], f"from `{(whole or names)[0]}`, found by its name"
+        (name,) = whole if len(whole) == 1 else names
+        return name, f"from `{name}`, found by its name"
     if whole:
         raise PoolError(
             f"the pool has several columns of scores: {named(whole)}",
@@ -132,6 +168,15 @@ def _find_column(pool: Pool, column: str | None) -> tuple[str, str]:
     )
 
 
+def _known_names(pool: Pool) -> list[str]:
+    names = [name for name in SCORE_COLUMNS if name in pool.frame.columns]
+    statistics = pool.frame.schema.get(STATISTICS)
+    if isinstance(statistics, pl.Struct):
+        fields = {each.name for each in statistics.fields}
+        names += [f"{STATISTICS}.{name}" for name in SCORE_COLUMNS if name in fields]
+    return names
+
+
 def _is_whole(pool: Pool, name: str, most: int | None = None) -> bool:
     """Whether a column holds ratings, not more than `most` different ones."""
     if name == pool.schema.id:
@@ -141,10 +186,6 @@ def _is_whole(pool: Pool, name: str, most: int | None = None) -> bool:
     except PoolError:
         return False
     return not numbers.is_empty() and (most is None or numbers.n_unique() <= most)
-
-
-def _exceeds_published(ratings: pl.Series) -> bool:
-    return bool((ratings > PUBLISHED_HIGH).any())
 
 
 def _classes(numbers: pl.Series, scale: Scale, name: str) -> NDArray[np.int8]:

@@ -42,8 +42,8 @@ def write_subset(
     Args:
         pool: the pool.
         rows: which rows, each in 0..N-1.
-        path: the file to write; it is replaced, unless it belongs to the pool.
-        add_columns: columns to append, one row per row of the *pool*.
+        path: the file to write; an old one is replaced, one that belongs to the pool is not.
+        add_columns: columns to append, one row per row written, in the same order.
 
     Returns:
         The path.
@@ -59,8 +59,7 @@ def write_subset(
     chosen = _checked_rows(pool, rows)
     kind, compression = _kind(pool, path)
     _refuse_input(pool, Path(path))
-    added = _checked_columns(pool, add_columns)
-    added = added[chosen] if added is not None else None
+    added = _checked_columns(pool, len(chosen), add_columns)
     with atomic_path(path) as temporary:
         try:
             if kind in {"jsonl", "json"}:
@@ -92,11 +91,11 @@ def _checked_rows(pool: Pool, rows: Sequence[int] | NDArray[np.integer]) -> NDAr
     return chosen.astype(np.int64)
 
 
-def _checked_columns(pool: Pool, added: pl.DataFrame | None) -> pl.DataFrame | None:
+def _checked_columns(pool: Pool, height: int, added: pl.DataFrame | None) -> pl.DataFrame | None:
     if added is None:
         return None
-    if len(added) != len(pool):
-        raise ValueError(f"add_columns: expected {len(pool)} rows, got {len(added)}")
+    if len(added) != height:
+        raise ValueError(f"add_columns: expected {height} rows, got {len(added)}")
     both = [name for name in added.columns if name in pool.frame.columns]
     if both:
         raise PoolError(
