@@ -37,10 +37,8 @@ def texts_of(frame: pl.DataFrame, schema: Schema) -> pl.Series:
     Cost: O(bytes); below 1 second for 340,000 samples in columns, about 1 second for `messages`
     of a parquet file, some seconds where JSON text has to be decoded.
     """
-    if schema.text is not None:
-        return _plain(frame, schema.text, schema).fill_null("").alias("text")
-    if schema.prompt and schema.history is None:
-        sides = (schema.system, *schema.prompt, schema.response)
+    if not schema.turns and schema.history is None:
+        sides = (schema.system, *schema.prompt, schema.response, schema.text)
         return _joined([_plain(frame, name, schema) for name in sides if name])
     contents = _contents(frame, schema)
     if contents is not None:

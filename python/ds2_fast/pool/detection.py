@@ -74,7 +74,7 @@ def _system(columns: Columns) -> str | None:
 
 
 def _turn_columns(columns: Columns) -> Iterable[Turns]:
-    if isinstance(columns.frame.schema.get("chosen"), pl.Struct):
+    if isinstance(next(iter(columns.peek("chosen")), None), dict):
         return  # A preference whose `conversations` lack the answer: see `_preference`.
     for name in CONVERSATION_COLUMNS:
         turns = columns.turns(name)

@@ -119,7 +119,7 @@ class Pool:
         lines = [f"row {row}" if ids is None else f"row {row}, id {ids[row]}"]
         for turn in turns:
             more = len(turn.content) - PREVIEWED
-            tail = f" ... ({counted(more, 'character')} more)" if more > 0 else ""
+            tail = f" ... ({more:,} characters more)" if more > 0 else ""
             lines += [f"[{turn.role}]", turn.content[:PREVIEWED] + tail]
         return "\n".join(lines)
 

@@ -72,7 +72,7 @@ def read_pool(
         where = ", ".join(paths) if paths else "it"
         raise PoolError(f"the pool is empty: {where} holds no samples", "look at the input")
     schema = find_schema(table.frame, table.encoded, **said)
-    _check_same_schema(files, table, schema, said)
+    _check_same_schema(files, table, schema)
     check_roles(table.frame, schema)
     text = texts_of(table.frame, schema)
     return Pool(
@@ -98,31 +98,23 @@ def _paths(source: object) -> list[str] | None:
     return paths if len(paths) == len(source) else None
 
 
-def _check_same_schema(
-    files: Sequence[PoolFile], table: Table, schema: Schema, said: ColumnNames
-) -> None:
-    """Refuse files of different schemas: columns of one would be missing from the other."""
+def _check_same_schema(files: Sequence[PoolFile], table: Table, schema: Schema) -> None:
+    """Refuse files of another schema than the first that fits: their samples would be empty."""
+    if len(files) == 1:
+        return
+    turns = (each.column for each in schema.turns)
+    needed = [name for name in (*turns, *schema.prompt[:1], schema.response, schema.text) if name]
     start = 0
-    for file, count in zip(files, table.counts, strict=False) if len(files) > 1 else ():
+    for file, count in zip(files, table.counts, strict=False):
         part = table.frame[start : start + count]
         start += count
-        if not count:
-            continue
-        filled = [column.name for column in part if column.null_count() < count]
-        needed = _needed(schema)
-        if needed <= set(filled):
-            continue
-        own = find_schema(part.select(filled), table.encoded & set(filled), **said)
-        raise PoolError(
-            f"the files are of different schemas: {files[0].name} is {schema.name}, "
-            f"{file.name} is {own.name}",
-            "select from one schema at a time, or convert the files to one",
-        )
-
-
-def _needed(schema: Schema) -> set[str]:
-    names = (*(turns.column for turns in schema.turns), *schema.prompt[:1], schema.response)
-    return {name for name in (*names, schema.text) if name is not None}
+        missing = [name for name in needed if part[name].null_count() == count > 0]
+        if missing:
+            raise PoolError(
+                f"the files are of different schemas: {file.name} lacks {named(missing)} of "
+                f"{schema.name}",
+                "select from one schema at a time, or convert the files to one",
+            )
 
 
 def _notices(table: Table, schema: Schema, text: pl.Series) -> Iterable[str]:
