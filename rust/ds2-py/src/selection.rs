@@ -48,8 +48,9 @@ fn rank_samples<'py>(
     let (scores, means, tails) = (curated.as_slice()?, expected.as_slice()?, longtail.as_slice()?);
     let preset = match preset {
         "default" => Preset::Default,
+        "untrimmed" => Preset::Untrimmed,
         "paper" => Preset::Paper,
-        other => return Err(unknown("preset", &["default", "paper"], other)),
+        other => return Err(unknown("preset", &["default", "untrimmed", "paper"], other)),
     };
     let ranking = detached(py, None, |_| selection::rank_samples(scores, means, tails, preset))?;
     Ok((ranking.order.into_pyarray(py), ranking.trimmed.into_pyarray(py), ranking.bucket.into_pyarray(py)))

@@ -1,0 +1,161 @@
+"""How each stage's value is kept in the run directory."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ds2_fast.curation import Curated
+from ds2_fast.knn import Neighbors
+from ds2_fast.rundir import Artifact
+from ds2_fast.transition import Transition
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Paths = tuple[Path, ...]
+
+
+def _save_npy(array: NDArray[Any], file: Path) -> None:
+    with file.open("wb") as handle:
+        np.save(handle, array, allow_pickle=False)
+
+
+def _save_json(value: object, file: Path) -> None:
+    file.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def _arrays_to_lists(value: object) -> object:
+    """Make nested lists of the arrays of a dataclass or dict; floats survive JSON to the bit."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        value = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+    if isinstance(value, dict):
+        return {key: _arrays_to_lists(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    if isinstance(value, list | tuple):
+        return [_arrays_to_lists(item) for item in value]
+    return value
+
+
+def _move_npy(source: Path, paths: Paths) -> None:
+    shutil.move(source, paths[0])
+
+
+EMBEDDINGS: Artifact[Any] = Artifact(
+    files=("embeddings.npy",),
+    save=_move_npy,
+    load=lambda paths: np.load(paths[0], mmap_mode="r"),
+)
+"""Saved from the path of a finished file, loaded as a read-only memory map."""
+
+
+def _save_half(value: NDArray[np.float32], paths: Paths) -> None:
+    _save_npy(value.astype(np.float16), paths[0])
+
+
+def _features(file: str) -> Artifact[NDArray[Any]]:
+    """Feature rows, kept as float16 (neighbors agree to 99.98 %, in half the space)."""
+    return Artifact((file,), _save_half, lambda paths: np.load(paths[0], mmap_mode="r"))
+
+
+LEXICAL = _features("lexical.npy")
+HYBRID = _features("hybrid.npy")
+
+
+def _save_neighbors(value: Neighbors, paths: Paths) -> None:
+    _save_npy(value.indices, paths[0])
+    _save_npy(value.similarities, paths[1])
+
+
+def _load_neighbors(paths: Paths) -> Neighbors:
+    return Neighbors(np.load(paths[0], mmap_mode="r"), np.load(paths[1], mmap_mode="r"))
+
+
+NEIGHBORS: Artifact[Neighbors] = Artifact(
+    ("neighbors.npy", "similarities.npy"), _save_neighbors, _load_neighbors
+)
+
+
+def _save_transition(value: Transition, paths: Paths) -> None:
+    # The counts besides the frequencies: they come back to the last bit.
+    _save_json({**value.to_dict(), "counts": value.counts.tolist()}, paths[0])
+
+
+def _load_transition(paths: Paths) -> Transition:
+    stored = json.loads(paths[0].read_text())
+    fields = {field.name: stored[field.name] for field in dataclasses.fields(Transition)}
+    for name in ("T", "p", "counts"):
+        fields[name] = np.array(fields[name], dtype=np.float64)
+    for name in ("unidentified", "ambiguous"):
+        fields[name] = tuple(fields[name])
+    return Transition(**fields)
+
+
+TRANSITION: Artifact[Transition] = Artifact(
+    ("transition.json",), _save_transition, _load_transition
+)
+
+
+def _save_curated(value: Curated, paths: Paths) -> None:
+    import polars as pl
+
+    columns = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+    arrays = {name: item for name, item in columns.items() if isinstance(item, np.ndarray)}
+    rest = {name: item for name, item in columns.items() if name not in arrays}
+    pl.DataFrame(arrays).write_parquet(paths[0])
+    _save_json(_arrays_to_lists(rest), paths[1])
+
+
+def _load_curated(paths: Paths) -> Curated:
+    import polars as pl
+
+    arrays = {series.name: series.to_numpy() for series in pl.read_parquet(paths[0])}
+    rest = json.loads(paths[1].read_text())
+    rest = {key: tuple(item) if isinstance(item, list) else item for key, item in rest.items()}
+    return Curated(**arrays, **rest)
+
+
+CURATED: Artifact[Curated] = Artifact(
+    ("curated.parquet", "curation.json"), _save_curated, _load_curated
+)
+
+LONGTAIL: Artifact[NDArray[np.float64]] = Artifact(
+    ("longtail.npy",),
+    lambda value, paths: _save_npy(value, paths[0]),
+    lambda paths: np.load(paths[0]),
+)
+
+
+def _save_selection(frame: pl.DataFrame, paths: Paths) -> None:
+    import polars as pl
+
+    frame.write_parquet(paths[0])
+    chosen = frame.filter(pl.col("ds2_selected")).sort("ds2_rank")["ds2_index"]
+    paths[1].write_text("".join(f"{row}\n" for row in chosen))
+
+
+def _load_selection(paths: Paths) -> pl.DataFrame:
+    import polars as pl
+
+    return pl.read_parquet(paths[0])
+
+
+SELECTION: Artifact[pl.DataFrame] = Artifact(
+    ("scores.parquet", "selected.txt"), _save_selection, _load_selection
+)
+"""One row per pool row, in pool order; and the chosen rows' numbers, best first."""
+
+
+def digest_array(array: NDArray[Any]) -> str:
+    """A digest of an array's dtype, shape and bytes."""
+    digest = hashlib.blake2b(f"{array.dtype.str}{array.shape}".encode(), digest_size=16)
+    digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()

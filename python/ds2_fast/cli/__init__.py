@@ -1,0 +1,122 @@
+"""The command line. Commands are imported when they are called, so that `--help` stays quick."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
+import click
+
+from ds2_fast.errors import Ds2Error
+
+COMMANDS = {
+    "select": "Choose the best n samples of a pool: rate, embed, curate, select.",
+    "rate": "Rate every sample of a pool with an LLM.",
+    "embed": "Embed every sample of a pool.",
+    "curate": "Correct the scores of a pool, without selecting.",
+    "report": "Print what a finished run found.",
+    "model": "Import, fetch and list embedding models.",
+}
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands by name and imports one when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The commands in the order of the line, not of the alphabet."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the command `ds2_fast.cli.<name>.<name>`."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(f"ds2_fast.cli.{cmd_name}"), cmd_name)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Look a command up, and name the nearest one where there is none of that name."""
+        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
+            from difflib import get_close_matches
+
+            near = get_close_matches(args[0], COMMANDS, n=1)
+            hint = f"; did you mean `{near[0]}`?" if near else ""
+            raise click.UsageError(f"no command `{args[0]}`{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands from the table above, so that help imports none of them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+def _print_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        from ds2_fast import __version__
+
+        click.echo(f"ds2-fast {__version__}")
+        ctx.exit()
+
+
+@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Print the version.",
+)
+def cli() -> None:
+    """Choose the data to fine-tune on.
+
+    Rates a pool of instruction samples with any LLM, corrects the ratings by what each sample's
+    neighbors say, and selects the best and most diverse n.
+
+    \b
+    Examples:
+      ds2-fast select pool.parquet --score-col rating -n 10000 -o subset.parquet
+      ds2-fast select pool.jsonl --model gpt-4o-mini -n 5% -o subset.jsonl
+    """
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code.
+
+    0 done, 1 the run failed, 2 usage, 3 input, 4 ratings incomplete, 5 budget reached, 6
+    `--strict` and the trust check failed, 130 interrupted. Anything else that is raised is a bug
+    and shows its
+    traceback.
+    """
+    try:
+        code: Any = cli.main(args=argv, prog_name="ds2-fast", standalone_mode=False)
+    except click.exceptions.Abort:
+        click.echo(
+            "interrupted: what is finished is kept; run the same command again to go on", err=True
+        )
+        return 130
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except Ds2Error as error:
+        _show(error.message, error.hint)
+        return error.exit_code
+    except OSError as error:
+        where = f"`{error.filename}`: " if error.filename else ""
+        _show(f"{where}{error.strerror or error}", "")
+        return 1
+    return code if isinstance(code, int) else 0
+
+
+def _show(message: str, hint: str) -> None:
+    click.echo(f"error: {message}", err=True)
+    if hint:
+        click.echo(f"\nhint: {hint}", err=True)
+
+
+def entry_point() -> None:
+    """The `ds2-fast` program."""
+    sys.exit(main())

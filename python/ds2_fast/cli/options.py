@@ -1,0 +1,131 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ds2_fast.progress import Narrator
+
+Command = Callable[..., Any]
+
+
+def run_options(command: Command) -> Command:
+    """Add the options of every run; `--quiet` becomes a `narrator`, `--json` `as_json`."""
+
+    @click.option(
+        "--run-dir",
+        type=click.Path(path_type=Path),
+        help="Folder of the artifacts.  [default: POOL.ds2 beside the pool]",
+    )
+    @click.option(
+        "--seed", type=int, default=42, show_default=True, help="Seed of everything random."
+    )
+    @click.option(
+        "--threads",
+        type=click.IntRange(min=1),
+        help="Threads at most; the result does not depend on it.  [default: all]",
+    )
+    @click.option("--offline", is_flag=True, help="Open no socket.")
+    @click.option("-q", "--quiet", is_flag=True, help="Say only what is wrong.")
+    @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON on stdout.")
+    @wraps(command)
+    def wrapped(*args: Any, quiet: bool, as_json: bool, **kwargs: Any) -> Any:
+        return command(
+            *args, narrator=narrator(quiet=quiet), quiet=quiet, as_json=as_json, **kwargs
+        )
+
+    return wrapped
+
+
+def feature_options(command: Command) -> Command:
+    """Where the feature rows come from."""
+    for option in reversed(
+        (
+            click.option(
+                "--embeddings",
+                metavar="FILE.npy|COLUMN",
+                help="Embeddings you have, one row per sample.",
+            ),
+            click.option(
+                "--embedder",
+                metavar="NAME|DIR|lexical",
+                help="Model that embeds the pool.  [default: all-MiniLM-L6-v2]",
+            ),
+            click.option(
+                "--space",
+                metavar="NAME|FILE.npy",
+                help="embedding, lexical (no model needed), hybrid, or your own rows.",
+            ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def score_options(command: Command) -> Command:
+    """Where the scores come from and how they are corrected."""
+    for option in reversed(
+        (
+            click.option(
+                "--score-col",
+                metavar="COLUMN",
+                help="Column with the scores.  [default: a column of a known name]",
+            ),
+            click.option(
+                "--scale",
+                metavar="0-5|1-10|observed",
+                help="Range of the scores; 1-10 is compressed to 0..5 as published.",
+            ),
+            click.option(
+                "--preset",
+                type=click.Choice(["default", "paper", "reference"]),
+                default="default",
+                show_default=True,
+                help="Defaults of the options below.",
+            ),
+            click.option(
+                "--curation",
+                type=click.Choice(["bayes", "paper", "reference", "none"]),
+                help="How scores are corrected.  [default: the preset's]",
+            ),
+            click.option(
+                "--noise-share",
+                type=click.FloatRange(0, 1),
+                default=0.5,
+                show_default=True,
+                help="Share of neighbor disagreement that is rater noise (bayes).",
+            ),
+            click.option(
+                "-k",
+                "k",
+                type=click.IntRange(min=2),
+                help="Neighbors of the counts and the long-tail score.  [default: 10]",
+            ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def narrator(*, quiet: bool) -> Narrator:
+    """Who tells the run on this terminal."""
+    from ds2_fast.terminal import TerminalNarrator
+
+    return TerminalNarrator(quiet=quiet)
+
+
+def show(report: dict[str, Any], *, quiet: bool, as_json: bool) -> None:
+    """Print the report: JSON on stdout if asked for, else the summary on stderr."""
+    if as_json:
+        click.echo(json.dumps(report, ensure_ascii=False))
+    elif not quiet:
+        from ds2_fast.report import print_report
+        from ds2_fast.terminal import TerminalNarrator
+
+        print_report(report, TerminalNarrator().console)

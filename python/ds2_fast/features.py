@@ -1,0 +1,154 @@
+"""The feature space in which neighbors are sought: given, embedded, lexical, or both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ds2_fast import artifacts
+from ds2_fast.line import Line
+from ds2_fast.progress import Progress
+
+if TYPE_CHECKING:
+    from ds2_fast.pool import Pool
+
+DEFAULT_EMBEDDER = "all-MiniLM-L6-v2"
+SPACES = ("embedding", "lexical", "hybrid")
+
+
+@dataclass(frozen=True)
+class Features:
+    """Rows to seek neighbors in.
+
+    Args:
+        rows: `(N, d)` float16 or float32.
+        digest: of their bytes.
+        space: `embedding`, `lexical`, `hybrid` or `given`.
+        source: what made them: a model, a file, a column.
+        allow_zero: whether zero rows may occur (a text without a known word has no lexical
+            features).
+    """
+
+    rows: NDArray[Any]
+    digest: str
+    space: str
+    source: str
+    allow_zero: bool = False
+
+
+def make_features(
+    line: Line,
+    pool: Pool,
+    *,
+    embeddings: str | Path | NDArray[Any] | None,
+    embedder: str | None,
+    space: str | None,
+    offline: bool,
+    seed: int,
+    threads: int | None,
+) -> Features:
+    """Take the features the user has, or make them.
+
+    Args:
+        line: where artifacts go.
+        pool: the pool.
+        embeddings: given rows: array, `.npy` file or list column.
+        embedder: model name, folder, hub id, or `"lexical"`.
+        space: one of `SPACES`, or an `.npy` file; None is `lexical` for the embedder of that name,
+            else `embedding`.
+        offline: open no socket.
+        seed: of the lexical projection.
+        threads: at most so many.
+
+    Raises:
+        PoolError: if given features do not fit the pool.
+        ModelError: if the model cannot be had.
+    """
+    if space is None:
+        space = "lexical" if embedder == "lexical" else "embedding"
+    if space not in SPACES:
+        embeddings, space = space, "embedding"
+    if space == "lexical":
+        return _lexical(line, pool, seed, threads)
+    if embeddings is not None:
+        semantic = _given(line, pool, embeddings)
+    else:
+        semantic = _embedded(line, pool, embedder or DEFAULT_EMBEDDER, offline, threads)
+    if space == "embedding":
+        return semantic
+    return _hybrid(line, semantic, _lexical(line, pool, seed, threads))
+
+
+def _given(line: Line, pool: Pool, embeddings: str | Path | NDArray[Any]) -> Features:
+    from ds2_fast.pool import read_embeddings
+
+    given = read_embeddings(pool, embeddings)
+    for notice in given.notices:
+        line.narrator.warn(notice)
+    line.narrator.done("features", given.verdict)
+    source = "array" if isinstance(embeddings, np.ndarray) else str(embeddings)
+    return Features(given.values, artifacts.digest_array(given.values), "given", source)
+
+
+def _embedded(line: Line, pool: Pool, name: str, offline: bool, threads: int | None) -> Features:
+    from ds2_fast.embedding import load_embedder, write_embeddings
+
+    embedder = load_embedder(name, offline=offline, threads=threads)
+    partial = line.run.path / "embeddings.partial.npy"
+
+    def compute(progress: Progress) -> Path:
+        write_embeddings(embedder, pool.texts(), partial, progress=progress)
+        return partial
+
+    stage = line.stage(
+        "embedding",
+        artifacts.EMBEDDINGS,
+        compute,
+        inputs={"texts": pool.digest(), "embedder": embedder.key},
+        params={"dtype": "float16"},
+        unit="samples",
+        told=lambda rows: (
+            f"embedded {len(rows):,} samples with {embedder.name}, {rows.shape[1]} dimensions"
+        ),
+    )
+    return Features(stage.value, stage.digest, "embedding", embedder.name)
+
+
+def _lexical(line: Line, pool: Pool, seed: int, threads: int | None) -> Features:
+    from ds2_fast.lexical import embed_lexical
+
+    stage = line.stage(
+        "lexical",
+        artifacts.LEXICAL,
+        lambda progress: embed_lexical(pool.texts(), seed=seed, threads=threads, progress=progress),
+        inputs={"texts": pool.digest()},
+        params={"seed": seed},
+        unit="samples",
+        told=lambda rows: (
+            f"made lexical features of {len(rows):,} samples, {rows.shape[1]} dimensions"
+        ),
+    )
+    return Features(
+        stage.value, stage.digest, "lexical", "TF-IDF + SVD of the pool", allow_zero=True
+    )
+
+
+def _hybrid(line: Line, semantic: Features, lexical: Features) -> Features:
+    from ds2_fast.lexical import hybrid
+
+    stage = line.stage(
+        "hybrid",
+        artifacts.HYBRID,
+        lambda progress: hybrid(semantic.rows, lexical.rows),
+        inputs={"embedding": semantic.digest, "lexical": lexical.digest},
+        params={"weight": 1.0},
+        unit="samples",
+        told=lambda rows: f"joined both spaces, {rows.shape[1]} dimensions",
+    )
+    return Features(
+        stage.value, stage.digest, "hybrid", f"{semantic.source} + lexical", allow_zero=True
+    )

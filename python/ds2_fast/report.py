@@ -1,0 +1,229 @@
+"""What a run found: every number as JSON, and a closing summary a person can act on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from ds2_fast import _core
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from ds2_fast.pipeline import Analysis
+    from ds2_fast.pool import Pool
+
+_STRONG = 0.5
+_FAINT = 0.005
+
+
+def build_report(
+    pool: Pool,
+    found: Analysis,
+    sheet: pl.DataFrame,
+    settings: dict[str, Any],
+) -> dict[str, Any]:
+    """Collect every number of the closing summary, JSON-able.
+
+    Args:
+        pool: the pool.
+        found: what the stages found.
+        sheet: the score sheet.
+        settings: what was asked for.
+    """
+    transition, curated = found.transition.value, found.curated.value
+    return {
+        "ds2_fast": _core.__version__,
+        "settings": settings,
+        "pool": {
+            "samples": len(pool),
+            "sources": [str(source) for source in pool.sources],
+            "schema": pool.schema.name,
+        },
+        "features": {
+            "space": found.features.space,
+            "source": found.features.source,
+            "dimensions": int(found.features.rows.shape[1]),
+        },
+        "scores": _scores(found, sheet),
+        "transition": transition.to_dict(),
+        "curation": {
+            "mode": curated.mode,
+            "switched_off": curated.switched_off,
+            "noise_share": curated.noise_share,
+            "neighbor_k": curated.neighbor_k,
+            "beta": curated.beta,
+            "neighbor_information": curated.information,
+            "misrated": int(np.count_nonzero(curated.misrated)),
+            "changed": int(curated.changed),
+            "vanished": list(curated.vanished),
+        },
+        "trust": found.trust.to_dict(),
+        "selection": _selection(sheet, settings["n"]),
+    }
+
+
+def _scores(found: Analysis, sheet: pl.DataFrame) -> dict[str, Any]:
+    scores = found.scores
+    classes = range(scores.num_classes)
+    before, after, chosen = (
+        np.bincount(column.drop_nulls().to_numpy(), minlength=len(classes)).tolist()
+        for column in (
+            sheet["ds2_score"],
+            sheet["ds2_score_curated"],
+            sheet.filter(pl.col("ds2_selected"))["ds2_score_curated"],
+        )
+    )
+    return {
+        "source": scores.verdict,
+        "classes": [str(label) for label in scores.labels],
+        "unrated": int(sheet["ds2_score"].null_count()),
+        "pool": before,
+        "curated": after,
+        "selected": chosen,
+    }
+
+
+def _selection(sheet: pl.DataFrame, sizes: Sequence[int]) -> dict[str, Any]:
+    chosen = sheet.filter(pl.col("ds2_selected"))
+    means = {
+        name: {"pool": sheet[column].mean(), "selected": chosen[column].mean()}
+        for name, column in {
+            "score": "ds2_score",
+            "expected": "ds2_score_expected",
+            "long_tail": "ds2_long_tail",
+        }.items()
+    }
+    reasons = dict(sheet.group_by("ds2_reason").len().sort("len", descending=True).iter_rows())
+    return {"sizes": list(sizes), "means": means, "reasons": reasons}
+
+
+def print_report(report: dict[str, Any], console: Console) -> None:
+    """Print the closing summary.
+
+    Args:
+        report: as `build_report` made it.
+        console: where to.
+    """
+    console.print()
+    _print_selection(report, console)
+    console.print(_score_table(report))
+    if not report["transition"]["degenerate"]:
+        console.print(_transition_table(report))
+    _print_trust(report, console)
+
+
+def _print_selection(report: dict[str, Any], console: Console) -> None:
+    sizes = report["selection"]["sizes"]
+    rows = report["pool"]["samples"]
+    if sizes:
+        names = " and ".join(f"{size:,}" for size in sizes)
+        console.print(f"[bold]Selected {names} of {rows:,} samples[/bold]")
+    else:
+        console.print(f"[bold]Curated {rows:,} samples[/bold]")
+    for reason, count in report["selection"]["reasons"].items():
+        if reason not in ("", "selected"):
+            console.print(f"  {count:>9,}  {reason}")
+    console.print()
+
+
+def _score_table(report: dict[str, Any]) -> Table:
+    from rich.table import Table
+
+    scores, rows = report["scores"], report["pool"]["samples"]
+    table = Table(
+        title="Scores", title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0)
+    )
+    table.add_column("score")
+    for name in ("in the pool", "curated", "selected"):
+        table.add_column(name, justify="right")
+    for place, label in reversed(list(enumerate(scores["classes"]))):
+        cells = [f"{scores[part][place]:,}" for part in ("pool", "curated", "selected")]
+        share = f"{100 * scores['pool'][place] / rows:.1f}%"
+        table.add_row(label, f"{cells[0]} {share:>6}", *cells[1:])
+    if scores["unrated"]:
+        table.add_row(
+            "unrated", f"{scores['unrated']:,} {100 * scores['unrated'] / rows:5.1f}%", "", ""
+        )
+    means = report["selection"]["means"]
+    for name, text in (
+        ("score", "mean score"),
+        ("expected", "mean expected score"),
+        ("long_tail", "mean long-tail score"),
+    ):
+        pool, chosen = (means[name][part] for part in ("pool", "selected"))
+        table.add_row(text, _number(pool), "", _number(chosen), style="dim")
+    return table
+
+
+def _transition_table(report: dict[str, Any]) -> Table:
+    from rich.table import Table
+
+    transition, labels = report["transition"], report["scores"]["classes"]
+    table = Table(
+        title="\nScore transition matrix T: true score (rows) to rating (columns)",
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+        padding=(0, 2, 0, 0),
+    )
+    table.add_column("true")
+    for label in labels:
+        table.add_column(label, justify="right")
+    table.add_column("prior p", justify="right")
+    for place, (row, prior) in enumerate(zip(transition["T"], transition["p"], strict=True)):
+        cells = [
+            "[dim]·[/dim]"
+            if value < _FAINT
+            else f"[bold]{value:.2f}[/bold]"
+            if value >= _STRONG
+            else f"{value:.2f}"
+            for value in row
+        ]
+        note = " [dim]too rare to identify[/dim]" if place in transition["unidentified"] else ""
+        table.add_row(labels[place], *cells, f"{prior:.2f}{note}")
+    return table
+
+
+def _print_trust(report: dict[str, Any], console: Console) -> None:
+    from rich.markup import escape
+
+    trust = report["trust"]
+    console.print(f"\n[bold]Trust check: {trust['verdict']}[/bold]")
+    for line in _trust_lines(report):
+        console.print(f"  {escape(line)}")
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
+
+
+def _trust_lines(report: dict[str, Any]) -> list[str]:
+    """Say what the neighbors know, what was done with it, and what could be better."""
+    trust, curation = report["trust"], report["curation"]
+    near, far = trust["bins"][0], trust["bins"][-1]
+    lines = []
+    if trust["neighbor_information"] is not None:
+        lines.append(
+            f"neighbors know {trust['neighbor_information']:.3f} nats about a rating "
+            f"(0 = nothing, below 0.01 = too little to curate)"
+        )
+    for part, text in ((near, "closest 1 % of pairs"), (far, "farthest half of pairs")):
+        if part["agreement"] is not None:
+            lines.append(
+                f"the {text} agree on {part['agreement']:.0%} of scores, chance {part['chance']:.0%}"
+            )
+    if curation["noise_share"] is not None:
+        lines.append(
+            f"{curation['noise_share']:.0%} of the disagreement is taken for rater noise: "
+            f"{trust['noise_share_origin']} (`--noise-share`)"
+        )
+    changed = f"{trust['share_changed']:.1%} of the scores were changed"
+    lines.append(f"no score was changed: {curation['switched_off']}" if curation["switched_off"] else changed)
+    lines += [f"care: {reason}" for reason in trust["reasons"]]
+    return lines

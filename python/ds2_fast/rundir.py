@@ -1,0 +1,245 @@
+"""The run directory: artifacts of the stages, and the manifest that says which run made them.
+
+A stage is skipped if, and only if, the manifest holds its key and its files are there. A key is a
+digest of the stage's name and version, its parameters, and the digests of what it reads; so a
+changed parameter reruns that stage and those after it, and nothing else. Files appear under their
+final names whole or not at all: they are written beside them, the manifest forgets the old entry,
+the new files move in, the manifest learns the new entry. A process killed between any two of these
+steps leaves a directory that is still true.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from ds2_fast.atomic import atomic_path
+from ds2_fast.errors import RunError
+
+T = TypeVar("T")
+MANIFEST = "manifest.json"
+SCHEMA = 1
+_BLOCK = 1 << 22
+
+
+@dataclass(frozen=True)
+class Artifact(Generic[T]):
+    """How the value of a stage is kept in files.
+
+    Args:
+        files: the names inside the run directory.
+        save: writes a value to the given paths (one for each name, in order), which do not exist
+            yet.
+        load: reads it back from the final paths.
+        version: raised when the meaning of the files changes.
+    """
+
+    files: tuple[str, ...]
+    save: Callable[[T, tuple[Path, ...]], None]
+    load: Callable[[tuple[Path, ...]], T]
+    version: int = 1
+
+
+@dataclass(frozen=True)
+class Stage(Generic[T]):
+    """A finished stage: its value, the digest of its files, and whether it was reused."""
+
+    value: T
+    digest: str
+    reused: bool
+    seconds: float
+
+
+@dataclass
+class RunDir:
+    """An open, locked run directory. Make one with `open_run`."""
+
+    path: Path
+    manifest: dict[str, Any] = field(default_factory=dict)
+
+    def stage(
+        self,
+        name: str,
+        artifact: Artifact[T],
+        compute: Callable[[], T],
+        *,
+        inputs: Mapping[str, str],
+        params: Mapping[str, Any],
+    ) -> Stage[T]:
+        """Load the stage's artifact if its key matches, else compute and save it.
+
+        Args:
+            name: the stage's name in the manifest.
+            artifact: how the value is kept.
+            compute: makes the value; called only if it is needed.
+            inputs: digests of everything the stage reads.
+            params: JSON-able parameters that decide the value.
+
+        Raises:
+            RunError: if the artifact cannot be written.
+        """
+        key = digest_json([name, artifact.version, dict(inputs), dict(params)])
+        finals = tuple(self.path / file for file in artifact.files)
+        entry = self.manifest["stages"].get(name)
+        if entry and entry["key"] == key and all(file.is_file() for file in finals):
+            return Stage(artifact.load(finals), entry["digest"], reused=True, seconds=0.0)
+        started = time.perf_counter()
+        value = compute()
+        digest = self._keep(name, artifact, value, finals)
+        seconds = time.perf_counter() - started
+        self.manifest["stages"][name] = {
+            "key": key,
+            "digest": digest,
+            "files": list(artifact.files),
+            "params": dict(params),
+            "inputs": dict(inputs),
+            "seconds": round(seconds, 3),
+        }
+        self.write_manifest()
+        return Stage(artifact.load(finals), digest, reused=False, seconds=seconds)
+
+    def _keep(self, name: str, artifact: Artifact[T], value: T, finals: tuple[Path, ...]) -> str:
+        staged = tuple(file.with_name(f".{file.name}.new") for file in finals)
+        try:
+            for file in staged:
+                file.unlink(missing_ok=True)
+            artifact.save(value, staged)
+            for file in staged:
+                with file.open("rb+") as handle:
+                    os.fsync(handle.fileno())
+            digest = digest_files(staged)
+            if self.manifest["stages"].pop(name, None) is not None:
+                self.write_manifest()
+            for new, final in zip(staged, finals, strict=True):
+                new.replace(final)
+        except OSError as error:
+            raise RunError(
+                f"cannot write `{error.filename or finals[0]}`: {error.strerror or error}",
+                "free some space, or choose another folder with `--run-dir`",
+            ) from error
+        return digest
+
+    def write_manifest(self) -> None:
+        """Write the manifest, atomically."""
+        write_json(self.manifest, self.path / MANIFEST)
+
+
+@contextmanager
+def open_run(path: Path, version: str) -> Iterator[RunDir]:
+    """Open a run directory for one process at a time, making it if it is not there.
+
+    Args:
+        path: the folder.
+        version: the program's version, recorded in the manifest.
+
+    Raises:
+        RunError: if the folder cannot be made, is another process's, or is not a run directory.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise RunError(
+            f"cannot use `{path}` as the run directory: {error.strerror or error}",
+            "choose another folder with `--run-dir`",
+        ) from error
+    try:
+        _take_lock(lock, path)
+        run = RunDir(path, _read_manifest(path, version))
+        yield run
+    finally:
+        os.close(lock)
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """Read the manifest of a run directory.
+
+    Raises:
+        RunError: if `path` is not a run directory or its manifest is damaged.
+    """
+    file = path / MANIFEST
+    if not file.is_file():
+        raise RunError(
+            f"`{path}` is not a run directory: it has no {MANIFEST}",
+            "name the folder that `ds2-fast select` wrote",
+        )
+    try:
+        manifest = json.loads(file.read_text())
+    except ValueError as error:
+        raise RunError(
+            f"`{file}` is not valid JSON: {error}", "remove the file; every stage is then made anew"
+        ) from error
+    if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA:
+        raise RunError(
+            f"`{file}` was written by another version of ds2-fast",
+            "choose another folder with `--run-dir`",
+        )
+    return manifest
+
+
+def write_json(value: object, path: Path) -> None:
+    """Write a JSON-able value, atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def digest_json(value: object) -> str:
+    """A digest of a JSON-able value, independent of the order of its keys."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def digest_files(files: tuple[Path, ...]) -> str:
+    """A digest of the bytes of several files, in order (about 1 GB/s)."""
+    digest = hashlib.blake2b(digest_size=16)
+    for file in files:
+        digest.update(file.stat().st_size.to_bytes(8, "little"))
+        with file.open("rb") as handle:
+            while block := handle.read(_BLOCK):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def _read_manifest(path: Path, version: str) -> dict[str, Any]:
+    if (path / MANIFEST).is_file():
+        manifest = read_manifest(path)
+    else:
+        manifest = {"schema": SCHEMA, "stages": {}}
+    manifest["ds2_fast"] = version
+    return manifest
+
+
+def _take_lock(lock: int, path: Path) -> None:
+    """Hold the folder as long as the file is open; the kernel lets go when the process dies."""
+    try:
+        import fcntl
+    except ImportError:  # Windows: one byte of the file is locked instead
+        import msvcrt
+
+        def acquire() -> None:
+            msvcrt.locking(lock, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
+    else:
+
+        def acquire() -> None:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    try:
+        acquire()
+    except OSError as error:
+        owner = (
+            os.pread(lock, 64, 0).decode(errors="replace").strip() if hasattr(os, "pread") else ""
+        )
+        raise RunError(
+            f"`{path}` is in use by another ds2-fast run"
+            + (f" (process {owner})" if owner else ""),
+            "wait for it, or choose another folder with `--run-dir`",
+        ) from error
+    os.ftruncate(lock, 0)
+    os.write(lock, str(os.getpid()).encode())

@@ -1,0 +1,105 @@
+"""The run, told on stderr: one bar at a time, one past-tense line per finished stage."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from ds2_fast.progress import Narrator, Progress, silent
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_NAME_WIDTH = 11
+
+
+class TerminalNarrator(Narrator):
+    """Tells a run on stderr.
+
+    Args:
+        quiet: only warnings are said.
+    """
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        from rich.console import Console
+
+        self._quiet = quiet
+        self._console = Console(file=sys.stderr, highlight=False, soft_wrap=True)
+
+    @property
+    def console(self) -> Console:
+        """Where everything goes."""
+        return self._console
+
+    @contextmanager
+    def stage(self, name: str, unit: str) -> Iterator[Progress]:
+        """Show a bar with rate and ETA while a stage runs, where there is a terminal."""
+        if self._quiet or not self._console.is_terminal:
+            yield silent
+            return
+        from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bar
+
+        columns = (
+            TextColumn(f"{name:<{_NAME_WIDTH}}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TextColumn("{task.completed:,.0f}/{task.total:,.0f} " + unit),
+            TextColumn("{task.fields[rate]}"),
+            TextColumn("eta"),
+            TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+        )
+        with Bar(*columns, console=self._console, transient=True, refresh_per_second=8) as bar:
+            task = bar.add_task(name, total=None, visible=False, rate="")
+
+            def update(done: int, total: int) -> None:
+                speed = bar.tasks[0].finished_speed or bar.tasks[0].speed
+                rate = f"{_short(speed)} {unit}/s" if speed else ""
+                bar.update(task, completed=done, total=total, visible=True, rate=rate)
+
+            yield update
+
+    def done(self, name: str, text: str) -> None:
+        """One line for a finished stage."""
+        if not self._quiet:
+            self._console.print(
+                f"[green]✓[/green] [bold]{name:<{_NAME_WIDTH}}[/bold] {_plain(text)}"
+            )
+
+    def note(self, text: str) -> None:
+        """An indented remark."""
+        if not self._quiet:
+            self._console.print(f"  {'':<{_NAME_WIDTH}} [dim]{_plain(text)}[/dim]")
+
+    def warn(self, text: str) -> None:
+        """A remark that `--quiet` does not silence."""
+        self._console.print(f"[yellow]![/yellow] {_plain(text)}")
+
+
+def _plain(text: str) -> str:
+    """Text that rich prints as it is: no markup, no control characters that could paint the
+    terminal."""
+    from rich.markup import escape
+
+    return escape("".join(c if c.isprintable() or c == "\n" else "�" for c in text))
+
+
+def _short(value: float) -> str:
+    for limit, unit in ((1e6, "M"), (1e3, "k")):
+        if value >= limit:
+            return f"{value / limit:.1f}{unit}"
+    return f"{value:.0f}"
+
+
+def duration(seconds: float) -> str:
+    """Say seconds as people do: `0.4 s`, `12 s`, `6 min 12 s`, `1 h 03 min`."""
+    if seconds < 10:  # noqa: PLR2004
+        return f"{seconds:.1f} s"
+    if seconds < 60:  # noqa: PLR2004
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:  # noqa: PLR2004
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
