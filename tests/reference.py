@@ -1,5 +1,7 @@
 """The Bayes method in plain numpy, formula by formula. Slow; the fast code must agree with it."""
 
+# ruff: noqa: PLR0917  formulas take their symbols in order
+
 from __future__ import annotations
 
 from itertools import combinations, permutations
@@ -87,7 +89,7 @@ def fit_observed(counts, pseudo, max_steps=900):
 
 
 def fit_transition(counts, prior="ordinal", strength=None):
-    """Fit over the scores that occur, put into the full matrix; dead classes keep the prior's row."""
+    """Fit over the scores that occur, inside the full matrix; dead classes keep the prior's row."""
     classes, total = len(counts), counts.sum()
     strength = default_strength(total, prior) if strength is None else strength
     marginal = counts.sum(axis=(1, 2))
@@ -208,7 +210,7 @@ def agreement_by_distance(scores, indices, similarities):
 
 
 def compare_close_fit(scores, indices, similarities, num_classes, prior="ordinal", strength=None):
-    """Mean diagonal of T over all pairs of nearest neighbors, and over the closest fifth of them."""
+    """Mean diagonal of T over all pairs of nearest neighbors, and over the closest fifth."""
     distance = 1 - similarities[:, :2].astype(np.float64)
     whole = (scores >= 0) & (scores[indices[:, :2]] >= 0).all(axis=1)
     order = np.sort(distance[whole, 1])

@@ -95,7 +95,7 @@ def find_neighbors_slow(embeddings: NDArray[np.float32], k: int, block: int = 10
 def random_graph(
     rng: np.random.Generator, n: int, depth: int, num_classes: int, missing: float = 0.1
 ) -> tuple[NDArray[np.int8], Neighbors]:
-    """Draw scores, some of them missing, and neighbors that mean nothing, similarities descending."""
+    """Draw scores, some of them missing, and neighbors without meaning, similarities descending."""
     scores = rng.integers(0, num_classes, n).astype(np.int8)
     scores[rng.random(n) < missing] = -1
     others = [rng.permutation(np.delete(np.arange(n), row))[:depth] for row in range(n)]

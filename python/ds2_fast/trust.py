@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from ds2_fast import _core
+from ds2_fast.curation import LEAST_INFORMATION
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from ds2_fast.curation import Curated
@@ -19,9 +22,6 @@ if TYPE_CHECKING:
 
 Verdict = Literal["trust", "use with care", "do not curate"]
 
-LEAST_INFORMATION = 0.01
-"""Nats. Neighbors that know less about a rating know nothing."""
-
 GOOD_INFORMATION = 0.05
 """Nats. Neighbors that know less leave most decisions to the prior."""
 
@@ -29,15 +29,18 @@ RISE = 0.05
 """How much higher the diagonal of T from the closest neighbors may be than that from all."""
 
 SAMPLES_PER_CELL = 30
-"""Samples per entry of T below which T is noisy (mean total variation about 0.06 at 1,000, K = 6)."""
+"""Samples per entry of T below which T is noisy: 0.06 off per row at 1,000 samples and K = 6."""
 
 RULE = (
-    f"do not curate: all ratings equal, or neighbors know less than {LEAST_INFORMATION} nats about a "
-    f"rating; use with care: they know less than {GOOD_INFORMATION} nats, or the diagonal of T rises "
-    f"by more than {RISE} on the closest fifth, or curation removes a score altogether, or a score "
-    f"that occurs has an unidentified or ambiguous row of T, or the fit did not converge, or there "
-    f"are fewer than {SAMPLES_PER_CELL} K^2 samples; trust: none of these"
+    "do not curate: all ratings are equal, or neighbors know less than "
+    f"{LEAST_INFORMATION} nats about a rating. "
+    f"use with care: neighbors know less than {GOOD_INFORMATION} nats; or the diagonal of T is "
+    f"more than {RISE} higher on the closest fifth of the pairs; or curation leaves a score unused "
+    "that the rater used; or a score the rater used has an unidentified or ambiguous row of T; or "
+    f"the fit did not converge; or there are fewer than {SAMPLES_PER_CELL} K^2 rated samples. "
+    "trust: none of these."
 )
+"""How `check_trust` comes to its verdict, for the report."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,7 @@ class Trust:
         )
         return f"{self.verdict}: {'; '.join((figures, *self.reasons))}"
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Everything as JSON-able values; what is not a number becomes None."""
         return {key: _jsonable(value) for key, value in asdict(self).items()}
 
@@ -137,44 +140,79 @@ def check_trust(
     Raises:
         ValueError: if arrays do not fit together, or similarities are not finite and descending.
 
-    Source: the paper assumes that neighbors share their true score (k-NN score clusterability); this
-    is what one rater's scores can tell about it. O(N log N).
+    Source: the paper assumes that neighbors share their true score (k-NN score clusterability);
+    this is what one rater's scores can tell about it. O(N log N).
     """
     graph, similarities = neighbors.indices, neighbors.similarities
     classes = transition.num_classes
     bins = _core.agreement_by_distance(scores, graph, similarities, classes)
-    close = _core.compare_close_fit(
-        scores, graph, similarities, classes, transition.prior, None
-    )
+    close = _core.compare_close_fit(scores, graph, similarities, classes, transition.prior, None)
     information = curated.information
     if information is None and not transition.degenerate:
         tuned = _core.tune_evidence(scores, graph, transition.T, transition.p)
         information = tuned["information"]
     rated = int(np.count_nonzero(scores >= 0))
-    figures = {
-        "diagonal": close["diagonal"],
-        "diagonal_close": close["diagonal_close"],
-        "neighbor_information": math.nan if information is None else information,
-        "vanished": curated.vanished,
-    }
-    verdict, reasons = _judge(transition, **figures)
+    measured = math.nan if information is None else information
+    verdict, reasons = _judge(
+        transition, measured, close["diagonal_close"] - close["diagonal"], curated.vanished
+    )
     return Trust(
         verdict=verdict,
         reasons=reasons,
         rule=RULE,
         bins=tuple(
             DistanceBin(
-                to_share=float(to_share),
-                max_distance=float(max_distance),
+                to_share=float(bins["to_share"][i]),
+                max_distance=float(bins["max_distance"][i]),
                 pairs=int(pairs),
-                agreement=float(agreement),
-                chance=float(chance),
-                lift=float(agreement / chance) if chance > 0 else math.nan,
+                agreement=float(bins["agreement"][i]),
+                chance=float(bins["chance"][i]),
+                lift=float(bins["agreement"][i] / bins["chance"][i]) if pairs else math.nan,
             )
-            for to_share, max_distance, pairs, agreement, chance in zip(*bins.values(), strict=True)
+            for i, pairs in enumerate(bins["pairs"])
         ),
+        diagonal=close["diagonal"],
+        diagonal_close=close["diagonal_close"],
+        neighbor_information=measured,
         share_changed=curated.changed / max(rated, 1),
+        vanished=curated.vanished,
         noise_share=curated.noise_share,
         noise_share_origin=noise_share_origin,
-        **figures,
     )
+
+
+def _judge(
+    transition: Transition, information: float, rise: float, vanished: tuple[int, ...]
+) -> tuple[Verdict, tuple[str, ...]]:
+    """Apply `RULE`."""
+    if transition.degenerate:
+        return "do not curate", ("all ratings are equal",)
+    if information < LEAST_INFORMATION:
+        return "do not curate", (f"neighbors know less than {LEAST_INFORMATION} nats",)
+    used = set(np.flatnonzero(transition.c1).tolist())
+    unidentified = sorted(used & set(transition.unidentified))
+    enough = SAMPLES_PER_CELL * transition.num_classes**2
+    doubts = (
+        (information < GOOD_INFORMATION, f"neighbors know less than {GOOD_INFORMATION} nats"),
+        (rise > RISE, f"the diagonal of T is {rise:.2f} higher on the closest fifth of the pairs"),
+        (vanished, f"curation leaves {_name(vanished)} unused"),
+        (unidentified, f"too few samples truly deserve {_name(unidentified)}"),
+        (transition.ambiguous, f"T is ambiguous about {_name(transition.ambiguous)}"),
+        (not transition.converged, f"the fit of T did not converge in {transition.steps} steps"),
+        (transition.samples < enough, f"T rests on fewer than {enough} samples"),
+    )
+    reasons = tuple(reason for doubt, reason in doubts if doubt)
+    return ("use with care" if reasons else "trust"), reasons
+
+
+def _name(scores: Sequence[int]) -> str:
+    return f"score{'s' if len(scores) > 1 else ''} {', '.join(map(str, scores))}"
+
+
+def _jsonable(value: object) -> object:
+    """Take NaN to None, tuples to lists, in depth."""
+    if isinstance(value, dict):
+        return {key: _jsonable(entry) for key, entry in value.items()}
+    if isinstance(value, tuple | list):
+        return [_jsonable(entry) for entry in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
