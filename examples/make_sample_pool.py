@@ -38,6 +38,7 @@ TRUTH_PATH = HERE / "sample_pool_truth.json"
 
 SEED = 42
 GROUP_SIZE = 12
+ROWS_PER_GROUP = 3
 NUM_GROUPS = 180
 PRIOR = (0.09, 0.16, 0.24, 0.28, 0.18, 0.05)
 """Share of groups per true quality, 0 to 5."""
@@ -50,6 +51,9 @@ TRANSITION = (
     (0.01, 0.01, 0.02, 0.06, 0.20, 0.70),
 )
 """Row = true quality, column = rating: about 0.6 right, 0.25 one too high."""
+
+MADE_TEXTS = {"writing", "creative"}
+"""Kinds whose answer is itself a text, such as a letter: its parts keep their order."""
 
 
 @dataclass(frozen=True)
@@ -84,9 +88,9 @@ class Dice:
     `sample`, and the committed pool must stay reproducible.
     """
 
-    def __init__(self, seed: int) -> None:
-        """Start the sequence."""
-        self._random = random.Random(seed).random
+    def __init__(self, purpose: str) -> None:
+        """Start the sequence of one purpose; editing one seed must not change all groups."""
+        self._random = random.Random(f"{SEED}/{purpose}").random
 
     def pick(self, items: Sequence[Any]) -> Any:  # noqa: ANN401
         """Return one of `items`."""
@@ -138,13 +142,13 @@ def join(*parts: str, by: str = "\n\n") -> str:
 
 
 class Writer:
-    """Writes answers of each quality for one seed and one row of its values."""
+    """Writes the answers of one group, each for one seed and one row of its values."""
 
-    def __init__(self, dice: Dice, phrases: dict[str, Any], donors: dict[str, Seed]) -> None:
-        """Keep the dice, the wording and, per request, the seed whose answer strays in."""
+    def __init__(self, dice: Dice, phrases: dict[str, Any], donor: Seed | None) -> None:
+        """Keep the dice, the wording and the seed whose answer may stray in."""
         self._dice = dice
         self._phrases = phrases
-        self._donors = donors
+        self._donor = donor
         self._by_quality: tuple[Callable[[Seed, dict[str, str]], str], ...] = (
             self.broken,
             self.weak,
@@ -158,63 +162,62 @@ class Writer:
         """Write an answer of the given true quality, 0 to 5."""
         return self._by_quality[quality](seed, values)
 
-    def request(self, frame: str, ask: str, values: dict[str, str]) -> str:
-        """Put the request into the words of a frame."""
-        ask = fill(ask, values)
-        return frame.format(ask=ask, Ask=ask[0].upper() + ask[1:])
-
     def full(self, seed: Seed, values: dict[str, str]) -> str:
         """Quality 5: the whole answer and every addition."""
-        words = self._phrases[seed.lang]
         more = [fill(text, values) for text in seed.more]
-        if seed.kind not in {"writing", "creative"}:  # a letter keeps its order
+        if seed.kind not in MADE_TEXTS:
             more = self._dice.shuffled(more)
-        opening = self._dice.pick(words["full_openings"])
-        closing = self._dice.pick(words["full_closings"])
-        return join(opening, fill(seed.body, values), *more, closing)
+        return self._framed(seed.lang, fill(seed.body, values), *more)
 
     def partial(self, seed: Seed, values: dict[str, str]) -> str:
         """Quality 4: the whole answer with at most one addition."""
-        words = self._phrases[seed.lang]
-        opening = self._dice.pick(words["partial_openings"])
         extra = fill(self._dice.pick(("", *seed.more)), values)
         if extra:
-            extra = join(self._dice.pick(words["remarks"]), extra, by=" ")
-        return join(opening, fill(seed.body, values), extra)
+            remark = self._dice.pick(self._phrases[seed.lang]["remarks"])
+            extra = join(remark, extra, by=" ")
+        return self._framed(seed.lang, fill(seed.body, values), extra)
 
     def brief(self, seed: Seed, values: dict[str, str]) -> str:
         """Quality 3: correct and no more."""
-        lead = self._dice.pick(self._phrases[seed.lang]["brief"])
-        return str(lead.format(text=fill(seed.short, values)))
+        words = self._phrases[seed.lang]
+        lead = self._dice.pick(words["draft" if seed.kind in MADE_TEXTS else "brief"])
+        text = str(lead.format(text=fill(seed.short, values)))
+        return self._framed(seed.lang, text, by=" ")
 
     def vague(self, seed: Seed, values: dict[str, str]) -> str:
         """Quality 2: sentences that fit any request of the kind."""
         by_kind = self._phrases[seed.lang]["vague"]
         bank = by_kind.get(seed.kind) or by_kind["any"]
-        return self._sentences(bank, 4, fill(seed.noun, values))
+        return self._framed(seed.lang, self._sentences(bank, 4, fill(seed.noun, values)), by=" ")
 
     def weak(self, seed: Seed, values: dict[str, str]) -> str:
-        """Quality 1: a shrug or, for every other seed, the answer to another request."""
+        """Quality 1: a shrug or, for every other topic, the answer to another request."""
         words = self._phrases[seed.lang]["weak"]
-        donor = self._donors.get(seed.noun)
-        if donor is None:
+        if self._donor is None:
             return self._sentences(words["any"], 3, fill(seed.noun, values))
-        stray = fill(donor.short, donor.rows[0])
+        stray = fill(self._donor.short, self._donor.rows[0])
         return str(self._dice.pick(words["swerve"]).format(text=stray))
 
     def broken(self, seed: Seed, values: dict[str, str]) -> str:
         """Quality 0: nothing, a placeholder, a cut, a loop or scrambled letters."""
-        text = fill(seed.short, values)
-        how = self._dice.pick(("empty", "empty", "placeholder", "cut", "loop", "scramble"))
+        noun = fill(seed.noun, values)
+        how = self._dice.pick(("empty", "placeholder", "cut", "loop", "scramble"))
         if how == "empty":
             return ""
         if how == "placeholder":
             return str(self._dice.pick(("N/A", "...", "null", "[output]", "undefined", "-")))
         if how == "cut":
-            return text[: 6 + int(self._dice.draw([0.125] * 8))]
+            text = fill(seed.short, values)  # a third: even of "$60." nothing right remains
+            return text[: min(len(text) // 3, self._dice.pick(range(8, 24)))]
         if how == "loop":
-            return " ".join([self._dice.pick(fill(seed.noun, values).split())] * 9)
-        return "".join(self._dice.shuffled(text[:24]))
+            return " ".join([noun] * self._dice.pick(range(3, 7)))[:-3]
+        return " ".join("".join(self._dice.shuffled(word)) for word in noun.split())
+
+    def _framed(self, lang: str, *parts: str, by: str = "\n\n") -> str:
+        """Add an opening and a closing, of the same choice for every quality that has them."""
+        words = self._phrases[lang]
+        opening, closing = (self._dice.pick(words[key]) for key in ("openings", "closings"))
+        return join(opening, *parts, closing, by=by)
 
     def _sentences(self, bank: Sequence[str], count: int, noun: str) -> str:
         """Choose sentences, at least one of which names the subject."""
@@ -235,49 +238,54 @@ def deal_qualities() -> list[int]:
     return [quality for quality, count in enumerate(counts) for _ in range(count)]
 
 
-def plan_groups(topics: dict[str, list[Seed]], dice: Dice) -> list[tuple[str, int]]:
-    """Give every topic a quality and some topics a second one, far from the first.
+def plan_groups(topics: dict[str, list[Seed]]) -> list[tuple[str, int]]:
+    """Give every topic a quality, and a second, bad one to some topics answered well.
 
-    Only topics of a single seed with slots are used twice: a request then occurs both well and
-    badly answered, and the texts of the answers must tell the two groups apart.
+    There the texts of the answers alone tell the two groups apart. These topics have a single seed
+    with slots, so that all samples of a group share one subject.
     """
+    dice = Dice("plan")
     qualities = dice.shuffled(deal_qualities())
-    names = list(topics)
-    groups = list(zip(names, qualities, strict=False))
-    single = {name for name in names if len(topics[name]) == 1 and len(topics[name][0].rows) > 1}
-    for second in qualities[len(names) :]:
-        fitting = [name for name, first in groups if name in single and abs(first - second) > 2]
-        name = dice.pick(fitting)
-        single.remove(name)
-        groups.append((name, second))
-    return groups
+    bad = [index for index, quality in enumerate(qualities) if quality <= 1]
+    again = bad[: NUM_GROUPS - len(topics)]
+    first = [quality for index, quality in enumerate(qualities) if index not in again]
+    groups = list(zip(topics, first, strict=True))
+    well_answered = [
+        name
+        for name, quality in groups
+        if quality >= 4 and len(topics[name]) == 1 and len(topics[name][0].rows) > 1
+    ]
+    second = dice.shuffled(well_answered)[: len(again)]
+    return groups + [(name, qualities[i]) for name, i in zip(second, again, strict=True)]
 
 
-def choose_donors(seeds: Sequence[Seed], dice: Dice) -> dict[str, Seed]:
-    """Pair every other seed with one of its language but another area, by its subject."""
+def choose_donors(topics: dict[str, list[Seed]]) -> dict[str, Seed]:
+    """Choose, for every other topic, a seed of the same language from another area."""
     donors = {}
-    for seed in seeds[::2]:
-        others = [o for o in seeds if o.lang == seed.lang and o.topic != seed.topic]
-        far = [other for other in others if other.area != seed.area] or others
+    for topic, (seed, *_) in list(topics.items())[::2]:
+        others = [o for group in topics.values() for o in group if o.lang == seed.lang]
+        far = [other for other in others if other.area != seed.area]
         if far:
-            donors[seed.noun] = dice.pick(far)
+            donors[topic] = Dice(f"donor/{topic}").pick(far)
     return donors
 
 
 def write_group(
-    seeds: Sequence[Seed], quality: int, writer: Writer, phrases: dict[str, Any], dice: Dice
+    seeds: Sequence[Seed], quality: int, donor: Seed | None, phrases: dict[str, Any]
 ) -> list[dict[str, Any]]:
     """Write `GROUP_SIZE` samples of one topic at one quality, shared evenly by its seeds."""
+    dice = Dice(f"{seeds[0].topic}/{quality}")
+    writer = Writer(dice, phrases, donor)
     samples = []
     for seed in seeds:
-        frames = phrases[seed.lang]["frames"]
-        wordings = dice.shuffled(list(product(frames, seed.ask)))
-        rows = dice.shuffled(seed.rows)
+        wordings = dice.shuffled(list(product(phrases[seed.lang]["frames"], seed.ask)))
+        rows = dice.shuffled(seed.rows)[:ROWS_PER_GROUP]
         for number in range(GROUP_SIZE // len(seeds)):
             (frame, ask), values = wordings[number], rows[number % len(rows)]
+            ask = fill(ask, values)
             samples.append(
                 {
-                    "instruction": writer.request(frame, ask, values),
+                    "instruction": frame.format(ask=ask, Ask=ask[0].upper() + ask[1:]),
                     "input": fill(seed.input, values),
                     "output": writer.answer(quality, seed, values),
                     "topic": seed.topic,
@@ -294,18 +302,18 @@ def make_pool() -> pl.DataFrame:
         One row per sample: id, instruction, input, output, topic, rating (i8, 0 to 5, drawn from
         `TRANSITION`), truth (i8, the quality it was written at).
     """
-    dice = Dice(SEED)
     seeds, phrases = load_seeds(), load_phrases()
     topics: dict[str, list[Seed]] = {}
     for seed in seeds:
         topics.setdefault(seed.topic, []).append(seed)
-    writer = Writer(dice, phrases, choose_donors(seeds, dice))
+    donors = choose_donors(topics)
     samples = [
         sample
-        for topic, quality in plan_groups(topics, dice)
-        for sample in write_group(topics[topic], quality, writer, phrases, dice)
+        for topic, quality in plan_groups(topics)
+        for sample in write_group(topics[topic], quality, donors.get(topic), phrases)
     ]
-    samples = dice.shuffled(samples)
+    samples = Dice("order").shuffled(samples)
+    dice = Dice("ratings")
     for number, sample in enumerate(samples, 1):
         sample["id"] = f"sample-{number:04d}"
         sample["rating"] = dice.draw(TRANSITION[sample["truth"]])
