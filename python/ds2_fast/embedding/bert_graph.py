@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +23,15 @@ _OPSET = 20
 _IR_VERSION = 10
 # Protocol buffers end at 2 GiB; what is not weights is a few kilobytes a layer.
 _MAX_WEIGHT_BYTES = 2**31 - 2**24
+
+
+def require_exporter() -> None:
+    """Raise a ModelError if the package `onnx` is missing."""
+    if find_spec("onnx") is None:
+        raise ModelError(
+            "writing the ONNX graph of a model.safetensors needs the package `onnx`",
+            hint='pip install "ds2-fast[export]"',
+        )
 
 
 def build_bert_graph(checkpoint: BertCheckpoint) -> onnx.ModelProto:
@@ -50,14 +60,10 @@ class _Builder:
     """Nodes and weights of a graph under construction; every method returns the name of a value."""
 
     def __init__(self, checkpoint: BertCheckpoint) -> None:
-        try:
-            import onnx.helper
-            import onnx.numpy_helper
-        except ImportError as error:
-            raise ModelError(
-                "writing an ONNX graph needs the package `onnx`",
-                hint='pip install "ds2-fast[export]"',
-            ) from error
+        require_exporter()
+        import onnx.helper
+        import onnx.numpy_helper
+
         self._onnx = onnx
         self._checkpoint = checkpoint
         self._shape = checkpoint.shape

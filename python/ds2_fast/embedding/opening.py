@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ds2_fast.embedding.encoder import Embedder
 from ds2_fast.embedding.folder import ModelFolder, read_model_folder
+from ds2_fast.embedding.network import weight_files
 from ds2_fast.embedding.onnx_engine import TOKEN_BUDGET, OnnxEngine, has_dynamic_int8
 from ds2_fast.embedding.pooling import Dense
 from ds2_fast.embedding.tokens import TextTokenizer
@@ -96,12 +97,6 @@ def count_threads() -> int:
     return os.cpu_count() or 1
 
 
-def external_data(onnx: Path) -> list[Path]:
-    """Return the files beside an ONNX file that hold weights of it, by the usual names."""
-    candidates = (onnx.with_name(onnx.name + ending) for ending in ("_data", ".data"))
-    return [path for path in candidates if path.exists()]
-
-
 def sha256_file(path: Path) -> str:
     """Return the sha256 of a file in hex."""
     with path.open("rb") as file:
@@ -137,11 +132,10 @@ def _check_int8(files: ModelFiles) -> list[str]:
 
 def _digest_files(files: ModelFiles) -> dict[str, str]:
     """Return sha256 of the network and the tokenizer; compare with what is known."""
-    paths = {
-        "network": files.onnx,
-        "tokenizer": files.path / "tokenizer.json",
-        **{f"weights {index}": path for index, path in enumerate(external_data(files.onnx))},
-    }
+    paths = {"network": files.onnx, "tokenizer": files.path / "tokenizer.json"}
+    beside = [path.name for path in files.onnx.parent.iterdir()]
+    for index, name in enumerate(weight_files(files.onnx.name, beside)):
+        paths[f"weights {index}"] = files.onnx.with_name(name)
     digests = {}
     for part, path in paths.items():
         if not path.exists():
