@@ -29,7 +29,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON."
 
 @click.group()
 def model() -> None:
-    """Import, fetch and list embedding models.
+    r"""Import, fetch and list embedding models.
 
     A model is a folder in the layout of sentence-transformers. `import` and `fetch` check it and
     keep what embedding needs in the cache, under a name that every command takes. The cache is

@@ -136,20 +136,18 @@ def _digest_files(files: ModelFiles) -> dict[str, str]:
     beside = [path.name for path in files.onnx.parent.iterdir()]
     for index, name in enumerate(weight_files(files.onnx.name, beside)):
         paths[f"weights {index}"] = files.onnx.with_name(name)
-    digests = {}
-    for part, path in paths.items():
+    for path in paths.values():
         if not path.exists():
             raise ModelError(f"`{files.path}` has no `{path.name}`")
-        digests[part] = sha256_file(path)
-        known = (
-            files.digests.get(path.relative_to(files.path).as_posix()) if files.digests else None
-        )
-        if known is not None and known != digests[part]:
+    recorded = {files.path / file: digest for file, digest in files.digests.items()}
+    digests = {path: sha256_file(path) for path in {*paths.values(), *recorded}}
+    for path, known in recorded.items():
+        if digests[path] != known:
             raise ModelError(
                 f"the cached model {files.name} is damaged: `{path.name}` has changed",
                 hint=f"ds2-fast model remove {files.name}, then fetch or import it again",
             )
-    return digests
+    return {part: digests[path] for part, path in paths.items()}
 
 
 def _digest_dense(layer: Dense) -> str:
