@@ -178,7 +178,9 @@ def test_a_text_of_a_megabyte_gets_the_vector_of_all_its_tokens(embedder, tiny):
 
 @given(
     st.lists(
-        st.sampled_from(["cat", "dog ", " ", "\n", "\t", "\x1c", "x", "🙂", "[SEP]", "é", "\u00a0"]),
+        st.sampled_from(
+            ["cat", "dog ", " ", "\n", "\t", "\x1c", "x", "🙂", "[SEP]", "é", "\u00a0"]
+        ),
         max_size=400,
     )
 )
@@ -206,9 +208,7 @@ def test_lowercases_where_the_model_says_so(tmp_path, cache):
     write_json(folder / "tokenizer.json", tokenizer)
     cased = load_embedder(folder).embed(["CAT", "cat"])
     assert np.abs(cased[0] - cased[1]).max() > 0.01
-    write_json(
-        folder / "sentence_bert_config.json", {"max_seq_length": 32, "do_lower_case": True}
-    )
+    write_json(folder / "sentence_bert_config.json", {"max_seq_length": 32, "do_lower_case": True})
     lowered = load_embedder(folder).embed(["CAT", "cat"])
     np.testing.assert_array_equal(lowered[0], lowered[1])
 
@@ -254,7 +254,9 @@ def test_nothing_gives_nothing(embedder):
 
 def test_progress_counts_texts_and_ends_at_the_total(embedder):
     seen = []
-    list(embedder.embed_blocks(many_texts(150), block_rows=64, progress=lambda *at: seen.append(at)))
+    list(
+        embedder.embed_blocks(many_texts(150), block_rows=64, progress=lambda *at: seen.append(at))
+    )
     assert seen[-1] == (150, 150)
     assert seen == sorted(seen)
     assert len(seen) >= 3
