@@ -7,13 +7,13 @@ import struct
 
 import numpy as np
 import pytest
-from tiny_bert import bert_tensors, encode, make_model, write_json, write_safetensors
 
 from ds2_fast.embedding import load_embedder
 from ds2_fast.embedding.bert import read_bert
 from ds2_fast.embedding.bert_graph import build_bert_graph
 from ds2_fast.embedding.safetensors import read_safetensors
 from ds2_fast.errors import ModelError
+from tiny_bert import bert_tensors, encode, make_model, write_json, write_safetensors
 
 
 def read(folder):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
-from tiny_bert import add_dense, add_modules, make_model, write_json
 
 from ds2_fast.embedding.folder import read_model_folder
 from ds2_fast.errors import ModelError
+from tiny_bert import add_dense, add_modules, make_model, write_json
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ def test_modules_json_must_be_a_list_with_a_pooling(folder):
 def test_dense_layers_are_checked(tmp_path):
     folder = make_model(tmp_path / "m", pooling=None)
     add_modules(folder, ("mean",), "Dense")
-    with pytest.raises(ModelError, match="it has no `config.json`"):
+    with pytest.raises(ModelError, match=r"it has no `config\.json`"):
         read_model_folder(folder)
     add_dense(folder, rows=64, columns=4, activation="Mish")
     with pytest.raises(ModelError, match="activation `Mish`; known are Identity, Tanh"):

@@ -8,12 +8,12 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
-from tiny_bert import VOCABULARY, make_model
 
 from ds2_fast.embedding import load_embedder
 from ds2_fast.embedding.importing import export_bert, import_model
 from ds2_fast.embedding.store import ModelStore
 from ds2_fast.errors import ModelError
+from tiny_bert import VOCABULARY, make_model
 
 TEXTS = ["the cat", "a river in the city, one two three", "", "sum the report"]
 
@@ -159,7 +159,7 @@ def test_dynamic_int8_is_never_picked_up(folder):
     write_graph(folder / "onnx" / "model_quantized.onnx", quantized=True)
     float32 = load_embedder(folder)
     (folder / "onnx" / "model.onnx").unlink()
-    with pytest.raises(ModelError, match="it has only onnx/model_quantized.onnx") as caught:
+    with pytest.raises(ModelError, match=r"it has only onnx/model_quantized\.onnx") as caught:
         load_embedder(folder)
     assert "--onnx-file" in caught.value.hint
     assert float32.notes == ()

@@ -8,10 +8,45 @@ from pathlib import Path
 
 import numpy as np
 
-WORDS = (
-    "the a an of to and in is was sky blue why cat dog river city write explain sum add def return "
-    "count report sales year one two three red green light over under about committee reviewed"
-).split()
+WORDS = [
+    "the",
+    "a",
+    "an",
+    "of",
+    "to",
+    "and",
+    "in",
+    "is",
+    "was",
+    "sky",
+    "blue",
+    "why",
+    "cat",
+    "dog",
+    "river",
+    "city",
+    "write",
+    "explain",
+    "sum",
+    "add",
+    "def",
+    "return",
+    "count",
+    "report",
+    "sales",
+    "year",
+    "one",
+    "two",
+    "three",
+    "red",
+    "green",
+    "light",
+    "over",
+    "under",
+    "about",
+    "committee",
+    "reviewed",
+]
 PIECES = [chr(letter) for letter in range(ord("a"), ord("z") + 1)] + list("0123456789.,?!:()+-\n")
 VOCABULARY = [
     "[PAD]",

@@ -11,6 +11,7 @@ unit rows) and `max_seq_length`. Texts are encoded in batches of 8 in the order 
 from __future__ import annotations
 
 import json
+import re
 import sys
 
 import numpy as np
@@ -72,12 +73,10 @@ def make_texts() -> list[str]:
 
 def unescape(line: str) -> str:
     """Replace the few escapes that keep each short text on one line."""
-    parts = []
-    for part in line.split("\\\\"):
-        for escape, character in ESCAPES.items():
-            part = part.replace(escape, character)
-        parts.append(part)
-    return "\\".join(parts)
+    for escape, character in ESCAPES.items():
+        # A doubled backslash is one of the text, not the begin of an escape.
+        line = re.sub(rf"(?<!\\){re.escape(escape)}", character, line)
+    return line.replace("\\\\", "\\")
 
 
 def report(number: int) -> str:

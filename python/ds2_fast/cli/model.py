@@ -29,7 +29,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON."
 
 @click.group()
 def model() -> None:
-    r"""Import, fetch and list embedding models.
+    """Import, fetch and list embedding models.
 
     A model is a folder in the layout of sentence-transformers. `import` and `fetch` check it and
     keep what embedding needs in the cache, under a name that every command takes. The cache is
@@ -38,7 +38,7 @@ def model() -> None:
     \b
     ds2-fast model fetch all-MiniLM-L6-v2
     ds2-fast model import ./my-finetuned-bge --name my-bge
-    """
+    """  # noqa: D301 (click reads the control character)
 
 
 @model.command(name="import")

@@ -146,9 +146,9 @@ def verify_file(path: Path, checksum: str | None, name: str) -> None:
 
 
 def _hub_error(name: str, error: Exception) -> HubError:
-    # The client's messages go on over many lines; the first says what happened.
+    # The client's messages go on over many lines; the first two say what happened.
     lines = [line.strip(" .") for line in str(error).splitlines() if line.strip()]
-    reason = lines[0] if lines else type(error).__name__
+    reason = "; ".join(lines[:2]) or type(error).__name__
     return HubError(
         f"cannot fetch {name} from the hub: {reason}",
         hint="check the name and the network; HF_ENDPOINT names another server of the hub",
@@ -157,13 +157,11 @@ def _hub_error(name: str, error: Exception) -> HubError:
 
 def _counting_bar(report: Callable[[int], None]) -> Any:  # noqa: ANN401 (a class with an untyped base)
     """Return a progress bar for the hub's client that draws nothing and reports bytes."""
-    import huggingface_hub.utils
+    from huggingface_hub.utils.tqdm import tqdm
 
-    base: Any = vars(huggingface_hub.utils)["tqdm"]
-
-    class CountingBar(base):  # type: ignore[misc]
+    class CountingBar(tqdm):
         def __init__(self, **options: Any) -> None:  # noqa: ANN401
-            super().__init__(total=options.get("total"), disable=True)
+            super().__init__(total=options.get("total"), disable=True)  # type: ignore[no-untyped-call]
             self._seen = int(options.get("initial") or 0)
 
         def update(self, n: float | None = 1) -> None:
