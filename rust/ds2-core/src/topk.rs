@@ -4,6 +4,7 @@
 //! k best, and asks for the exact similarity of that remainder only.
 
 use std::cmp::Ordering;
+use std::slice;
 
 /// A row that may be a neighbor.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -62,20 +63,20 @@ impl Shortlists {
         &self.floors
     }
 
-    /// Offer `candidate` to `list`; `exactly` gives the exact similarity of a row.
+    /// Offer `candidate` to `list`; `exactly` makes the similarities of candidates exact.
     #[inline]
-    pub(crate) fn offer(&mut self, list: usize, candidate: Candidate, exactly: impl FnMut(u32) -> f32) {
+    pub(crate) fn offer(&mut self, list: usize, candidate: Candidate, exactly: impl FnMut(&mut [Candidate])) {
         if candidate.similarity >= self.floors[list] {
             self.consider(list, candidate, exactly);
         }
     }
 
-    fn consider(&mut self, list: usize, candidate: Candidate, mut exactly: impl FnMut(u32) -> f32) {
+    fn consider(&mut self, list: usize, candidate: Candidate, mut exactly: impl FnMut(&mut [Candidate])) {
         if !self.exact[list] && self.lens[list] == self.capacity {
             self.make_room(list, &mut exactly);
         }
         if self.exact[list] {
-            self.insert(list, candidate.row, exactly);
+            self.insert(list, candidate, exactly);
         } else {
             self.slots[list * self.capacity + self.lens[list]] = candidate;
             self.lens[list] += 1;
@@ -83,7 +84,7 @@ impl Shortlists {
     }
 
     /// Free slots of a full rough list, or turn it exact where that frees too few to be worth doing again.
-    fn make_room(&mut self, list: usize, exactly: impl FnMut(u32) -> f32) {
+    fn make_room(&mut self, list: usize, exactly: impl FnMut(&mut [Candidate])) {
         self.drop_beaten(list);
         if self.lens[list] > self.k.midpoint(self.capacity) || self.lens[list] == self.capacity {
             self.settle(list, exactly);
@@ -114,26 +115,24 @@ impl Shortlists {
     }
 
     /// Replace similarities by exact ones, sort, and keep the k best.
-    fn settle(&mut self, list: usize, mut exactly: impl FnMut(u32) -> f32) {
+    fn settle(&mut self, list: usize, mut exactly: impl FnMut(&mut [Candidate])) {
         let start = list * self.capacity;
         let candidates = &mut self.slots[start..start + self.lens[list]];
-        for candidate in &mut *candidates {
-            candidate.similarity = exactly(candidate.row);
-        }
+        exactly(candidates);
         candidates.sort_unstable_by(Candidate::nearest_first);
         self.lens[list] = self.lens[list].min(self.k);
     }
 
-    /// Put `row` into an exact list if it beats the last of it.
-    fn insert(&mut self, list: usize, row: u32, mut exactly: impl FnMut(u32) -> f32) {
+    /// Put `candidate` into an exact list if it beats the last of it.
+    fn insert(&mut self, list: usize, mut candidate: Candidate, mut exactly: impl FnMut(&mut [Candidate])) {
         let start = list * self.capacity;
         let candidates = &mut self.slots[start..start + self.k];
         let last = candidates[self.k - 1];
         // No similarity exceeds 1: among many duplicates the row alone decides.
-        if last.similarity >= 1.0 && row > last.row {
+        if last.similarity >= 1.0 && candidate.row > last.row {
             return;
         }
-        let candidate = Candidate { similarity: exactly(row), row };
+        exactly(slice::from_mut(&mut candidate));
         let place = candidates.partition_point(|other| other.nearest_first(&candidate).is_lt());
         if place < self.k {
             candidates.copy_within(place..self.k - 1, place + 1);
@@ -143,7 +142,7 @@ impl Shortlists {
     }
 
     /// The best of `list` with exact similarities, nearest first: k of them if at least k were offered.
-    pub(crate) fn finish(&mut self, list: usize, exactly: impl FnMut(u32) -> f32) -> &[Candidate] {
+    pub(crate) fn finish(&mut self, list: usize, exactly: impl FnMut(&mut [Candidate])) -> &[Candidate] {
         if !self.exact[list] {
             self.drop_beaten(list);
             self.settle(list, exactly);
@@ -154,6 +153,7 @@ impl Shortlists {
 }
 
 /// A lower bound on `similarity - slack`.
+#[expect(clippy::cast_possible_truncation, reason = "the next f32 down makes up for rounding")]
 fn below(similarity: f32, slack: f64) -> f32 {
     ((f64::from(similarity) - slack) as f32).next_down()
 }
@@ -178,14 +178,14 @@ mod tests {
             let mut lists = Shortlists::new(2, k, exact.len(), slack);
             for (row, (&similarity, &(_, error))) in exact.iter().zip(&offers).enumerate() {
                 let similarity = similarity + error * if steps.is_finite() { steps / 8.0 } else { 9.0 };
-                lists.offer(1, Candidate { similarity, row: row as u32 }, |row| exact[row as usize]);
+                lists.offer(1, Candidate { similarity, row: row as u32 }, |batch| batch.iter_mut().for_each(|c| c.similarity = exact[c.row as usize]));
             }
             let mut expected: Vec<Candidate> =
                 exact.iter().enumerate().map(|(row, &similarity)| Candidate { similarity, row: row as u32 }).collect();
             expected.sort_by(Candidate::nearest_first);
             expected.truncate(k);
-            prop_assert_eq!(lists.finish(1, |row| exact[row as usize]), &expected[..]);
-            prop_assert!(lists.finish(0, |_| unreachable!("nothing was offered")).is_empty());
+            prop_assert_eq!(lists.finish(1, |batch| batch.iter_mut().for_each(|c| c.similarity = exact[c.row as usize])), &expected[..]);
+            prop_assert!(lists.finish(0, |batch| assert!(batch.is_empty())).is_empty());
         }
     }
 
@@ -199,9 +199,9 @@ mod tests {
             });
         }
         let mut asked = 0;
-        lists.finish(0, |row| {
-            asked += 1;
-            exact(row)
+        lists.finish(0, |batch| {
+            asked += batch.len();
+            batch.iter_mut().for_each(|c| c.similarity = exact(c.row));
         });
         assert_eq!(asked, 10);
     }

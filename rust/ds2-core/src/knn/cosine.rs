@@ -2,7 +2,8 @@
 
 use rayon::prelude::*;
 
-use crate::dot::{Kernel, product_error};
+use crate::dot::{Kernel, prefetch, product_error};
+use crate::topk::Candidate;
 use crate::{Element, Error, Result, Rows};
 
 /// Rows with what their cosine similarities need: the square of each length.
@@ -51,21 +52,28 @@ impl<'a, T: Element> Cosine<'a, T> {
         self.kernel
     }
 
-    /// The similarity of rows `i` and `j`: `dot(i, j) / sqrt(dot(i, i) * dot(j, j))` in f64, held to
-    /// [-1, 1], rounded to f32; 0 if either row is all zeros.
+    /// Give `candidates` their similarity to row `i`: with row `j`, `dot(i, j) / sqrt(dot(i, i) * dot(j, j))`
+    /// in f64, held to [-1, 1], rounded to f32; 0 if either row is all zeros.
     ///
     /// Symmetric bit for bit, the same on every kernel, exactly 1 for equal rows, and unchanged when a row
     /// is scaled by a power of two.
-    pub(crate) fn similarity(&self, i: usize, j: usize, pair: &mut Pair) -> f32 {
-        let square = self.squares[i] * self.squares[j];
-        if square == 0.0 {
-            return 0.0;
-        }
+    pub(crate) fn settle(&self, i: usize, candidates: &mut [Candidate], pair: &mut Pair) {
+        let row = |j: u32| self.rows.row(j as usize);
         let a = self.kernel.widen(self.rows.row(i), &mut pair.0);
-        let b = self.kernel.widen(self.rows.row(j), &mut pair.1);
-        let similarity = (self.kernel.dot(a, b) / square.sqrt()).clamp(-1.0, 1.0) as f32;
-        // Turns -0 into 0: the order of similarities knows only one zero.
-        similarity + 0.0
+        for c in 0..candidates.len() {
+            // Candidates lie anywhere; fetching ahead halves the time.
+            if let Some(next) = candidates.get(c + 2) {
+                prefetch(row(next.row));
+            }
+            let candidate = &mut candidates[c];
+            let square = self.squares[i] * self.squares[candidate.row as usize];
+            candidate.similarity = if square == 0.0 {
+                0.0
+            } else {
+                let b = self.kernel.widen(row(candidate.row), &mut pair.1);
+                rounded(self.kernel.dot(a, b) / square.sqrt())
+            };
+        }
     }
 
     /// What row `i` is multiplied by to get unit length; 0 for a row of zeros.
@@ -73,7 +81,7 @@ impl<'a, T: Element> Cosine<'a, T> {
         if self.squares[i] == 0.0 { 0.0 } else { self.squares[i].sqrt().recip() }
     }
 
-    /// Bound on the difference between [`Self::similarity`] and the f32 block product of the rows scaled to
+    /// Bound on the difference between [`Self::settle`] and the f32 block product of the rows scaled to
     /// unit length and rounded to f32.
     ///
     /// With `u = 2^-24`, a scaled coordinate is off by `u` relative to itself (its f64 factor is exact
@@ -85,6 +93,13 @@ impl<'a, T: Element> Cosine<'a, T> {
         const UNIT: f64 = f32::EPSILON as f64 / 2.0;
         product_error(self.rows.dim()) + 8.0 * UNIT
     }
+}
+
+/// A cosine as f32, held to [-1, 1].
+#[expect(clippy::cast_possible_truncation, reason = "the rounding is part of the definition")]
+fn rounded(cosine: f64) -> f32 {
+    // Adding zero turns -0 into 0: the order of similarities knows only one zero.
+    cosine.clamp(-1.0, 1.0) as f32 + 0.0
 }
 
 fn not_finite<T: Element>(i: usize, row: &[T]) -> Error {

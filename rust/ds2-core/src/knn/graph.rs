@@ -1,5 +1,7 @@
 //! Check a neighbor graph that was made elsewhere.
 
+use std::cmp::Ordering;
+
 use crate::{Error, Result};
 
 /// Check that `indices` and `similarities`, both `(N, k)`, are a neighbor graph over its own N rows.
@@ -57,19 +59,22 @@ fn check_order(row: usize, indices: &[u32], similarities: &[f32]) -> Result<()> 
                 "row {row}, column {column}: similarity {similarity} is not in [-1, 1]"
             )));
         }
-        if column > 0 && similarity > similarities[column - 1] {
-            return Err(Error::value(format!(
-                "row {row}, column {column}: similarity {similarity} follows the smaller {}; the nearest \
-                 neighbor comes first",
-                similarities[column - 1]
-            )));
-        }
-        if column > 0 && similarity == similarities[column - 1] && indices[column] < indices[column - 1] {
-            return Err(Error::value(format!(
-                "row {row}, column {column}: neighbors {} and {} are equally similar and must come by row",
-                indices[column - 1],
-                indices[column]
-            )));
+        let Some(before) = column.checked_sub(1) else { continue };
+        match similarities[before].partial_cmp(&similarity) {
+            Some(Ordering::Less) => {
+                return Err(Error::value(format!(
+                    "row {row}, column {column}: similarity {similarity} follows the smaller {}; the nearest \
+                     neighbor comes first",
+                    similarities[before]
+                )));
+            }
+            Some(Ordering::Equal) if indices[column] < indices[before] => {
+                return Err(Error::value(format!(
+                    "row {row}, column {column}: neighbors {} and {} are equally similar and must come by row",
+                    indices[before], indices[column]
+                )));
+            }
+            _ => {}
         }
     }
     Ok(())

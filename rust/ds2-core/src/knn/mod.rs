@@ -133,7 +133,7 @@ pub fn find_neighbors<T: Element>(
     for wave in pairs.chunks(PAIRS_PER_THREAD * workers.threads()) {
         workers.run(|| {
             wave.par_iter().with_max_len(1).for_each_init(Workspace::default, |work, &(first, second)| {
-                scan.compare(first, second, work)
+                scan.compare(first, second, work);
             });
         });
         done += wave.len();
@@ -173,7 +173,7 @@ fn check_size(len: usize, k: usize) -> Result<()> {
 /// several pairs of blocks for each thread.
 fn block_rows(len: usize, dim: usize, threads: usize) -> usize {
     let by_memory = (1 << 21) / dim;
-    let by_threads = len / (4.0 * (threads as f64).sqrt()) as usize;
+    let by_threads = len / (4 * (threads.isqrt() + 1));
     by_memory.min(by_threads).clamp(96, 2048).next_multiple_of(TILE_COLUMNS)
 }
 

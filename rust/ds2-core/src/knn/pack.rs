@@ -32,6 +32,7 @@ impl Column for Wide {
 
 /// Pack rows `start..end`, at most [`Column::ROWS`] of them, each scaled to unit length, into `out`: one
 /// column for each coordinate. Places without a row stay or become zero.
+#[expect(clippy::cast_possible_truncation, reason = "rounding to f32 is accounted for by `Cosine::slack`")]
 pub(crate) fn pack<T: Element, C: Column>(
     cosine: &Cosine<'_, T>,
     start: usize,

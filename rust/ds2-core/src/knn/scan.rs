@@ -104,6 +104,10 @@ impl<'a, T: Element> Scan<'a, T> {
     }
 
     /// Collect the hits of `rows` (packed as strips) with `columns` (packed as the panel).
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "that rows are numbered by u32 was checked at the start"
+    )]
     fn compare_panel(
         &self,
         rows: &Range<usize>,
@@ -144,8 +148,8 @@ impl<'a, T: Element> Scan<'a, T> {
             for hit in &*hits {
                 let (row, other) = of(hit);
                 let candidate = Candidate { similarity: hit.product, row: other };
-                let exactly = |other| self.cosine.similarity(row as usize, other as usize, pair);
-                lists.offer(row as usize - start, candidate, exactly);
+                let row = row as usize;
+                lists.offer(row - start, candidate, |found| self.cosine.settle(row, found, pair));
             }
         };
         offer(first, |hit| (hit.first, hit.second));
@@ -159,7 +163,7 @@ impl<'a, T: Element> Scan<'a, T> {
         let mut lists = self.lists(block);
         let outputs = indices.chunks_exact_mut(k).zip(similarities.chunks_exact_mut(k));
         for ((list, row), (indices, similarities)) in self.range(block).enumerate().zip(outputs) {
-            let nearest = lists.finish(list, |other| self.cosine.similarity(row, other as usize, &mut pair));
+            let nearest = lists.finish(list, |found| self.cosine.settle(row, found, &mut pair));
             for ((candidate, index), similarity) in nearest.iter().zip(indices).zip(similarities) {
                 *index = candidate.row;
                 *similarity = candidate.similarity;

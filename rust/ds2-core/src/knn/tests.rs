@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use super::cosine::{Cosine, Pair};
 use super::*;
 use crate::naive;
+use crate::topk::Candidate;
 
 /// Unit roundoff of f32.
 const UNIT: f64 = f32::EPSILON as f64 / 2.0;
@@ -99,7 +100,11 @@ fn find<T: Element>(rows: Rows<'_, T>, options: &KnnOptions) -> Neighbors {
 /// Compare with the twin: canonical similarities bit for bit, and these with the f64 cosine.
 fn assert_exact<T: Element>(rows: Rows<'_, T>, k: usize) {
     let cosine = Cosine::measure(rows, Kernel::fastest(), true).unwrap();
-    let canonical = |i, j| cosine.similarity(i, j, &mut Pair::default());
+    let canonical = |i, j: usize| {
+        let mut candidate = Candidate { row: j as u32, ..Candidate::default() };
+        cosine.settle(i, std::slice::from_mut(&mut candidate), &mut Pair::default());
+        candidate.similarity
+    };
     let expected = naive::neighbors(rows, k, canonical);
     for kernel in Kernel::available() {
         let neighbors = find(rows, &options(k, 2, kernel));
