@@ -16,12 +16,13 @@ pub(crate) fn cosine<T: Element>(a: &[T], b: &[T]) -> f64 {
 pub(crate) fn neighbors<T: Element>(
     rows: Rows<'_, T>,
     k: usize,
-    similarity: impl Fn(usize, usize) -> f32,
+    similarity: impl Fn(usize, u32) -> f32,
 ) -> Vec<Vec<Candidate>> {
     let nearest = |i: usize| {
         let mut others: Vec<Candidate> = (0..rows.len())
-            .filter(|&j| j != i)
-            .map(|j| Candidate { similarity: similarity(i, j), row: j as u32 })
+            .zip(0_u32..)
+            .filter(|&(j, _)| j != i)
+            .map(|(_, row)| Candidate { similarity: similarity(i, row), row })
             .collect();
         others.sort_by(Candidate::nearest_first);
         others.truncate(k);

@@ -175,7 +175,7 @@ mod tests {
         let width = if version == 1 { 2 } else { 4 };
         let padding = (64 - (bytes.len() + width + text.len() + 1) % 64) % 64;
         let text = format!("{text}{}\n", " ".repeat(padding));
-        bytes.extend(&(text.len() as u32).to_le_bytes()[..width]);
+        bytes.extend(&text.len().to_le_bytes()[..width]);
         bytes.extend(text.as_bytes());
         bytes.extend(values);
         bytes

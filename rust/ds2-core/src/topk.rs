@@ -164,6 +164,15 @@ mod tests {
 
     use super::*;
 
+    /// What a list asks for the exact similarities of rows.
+    fn exactly(exact: &[f32]) -> impl Fn(&mut [Candidate]) {
+        |batch| {
+            for candidate in batch {
+                candidate.similarity = exact[candidate.row as usize];
+            }
+        }
+    }
+
     proptest! {
         /// Offers off by up to the slack, in any order, with as many ties as a coarse grid gives.
         #[test]
@@ -173,35 +182,33 @@ mod tests {
             steps in prop::sample::select(vec![0.0_f32, 0.01, 0.3, 2.0, f32::INFINITY]),
         ) {
             let exact: Vec<f32> = offers.iter().map(|&(step, _)| f32::from(step) / 8.0).collect();
-            // One more grid step in a million covers the rounding of the offers below.
+            // A millionth more covers the rounding of the offers below.
             let slack = f64::from(steps) / 8.0 + 1e-6;
             let mut lists = Shortlists::new(2, k, exact.len(), slack);
-            for (row, (&similarity, &(_, error))) in exact.iter().zip(&offers).enumerate() {
+            for ((row, &similarity), &(_, error)) in (0..).zip(&exact).zip(&offers) {
                 let similarity = similarity + error * if steps.is_finite() { steps / 8.0 } else { 9.0 };
-                lists.offer(1, Candidate { similarity, row: row as u32 }, |batch| batch.iter_mut().for_each(|c| c.similarity = exact[c.row as usize]));
+                lists.offer(1, Candidate { similarity, row }, exactly(&exact));
             }
             let mut expected: Vec<Candidate> =
-                exact.iter().enumerate().map(|(row, &similarity)| Candidate { similarity, row: row as u32 }).collect();
+                (0..).zip(&exact).map(|(row, &similarity)| Candidate { similarity, row }).collect();
             expected.sort_by(Candidate::nearest_first);
             expected.truncate(k);
-            prop_assert_eq!(lists.finish(1, |batch| batch.iter_mut().for_each(|c| c.similarity = exact[c.row as usize])), &expected[..]);
+            prop_assert_eq!(lists.finish(1, exactly(&exact)), &expected[..]);
             prop_assert!(lists.finish(0, |batch| assert!(batch.is_empty())).is_empty());
         }
     }
 
     #[test]
     fn few_offers_are_evaluated_where_they_are_told_apart() {
-        let exact = |row: u32| (row % 997) as f32 / 997.0;
-        let mut lists = Shortlists::new(1, 10, 900, 1e-6);
-        for row in 0..900 {
-            lists.offer(0, Candidate { similarity: exact(row), row }, |_| {
-                panic!("a rough list asks at the end")
-            });
+        let exact: Vec<f32> = (0_u16..900).map(|row| f32::from(row * 31 % 997) / 997.0).collect();
+        let mut lists = Shortlists::new(1, 10, exact.len(), 1e-6);
+        for (row, &similarity) in (0..).zip(&exact) {
+            lists.offer(0, Candidate { similarity, row }, |_| panic!("a rough list asks at the end"));
         }
         let mut asked = 0;
         lists.finish(0, |batch| {
             asked += batch.len();
-            batch.iter_mut().for_each(|c| c.similarity = exact(c.row));
+            exactly(&exact)(batch);
         });
         assert_eq!(asked, 10);
     }

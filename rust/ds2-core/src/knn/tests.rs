@@ -100,8 +100,8 @@ fn find<T: Element>(rows: Rows<'_, T>, options: &KnnOptions) -> Neighbors {
 /// Compare with the twin: canonical similarities bit for bit, and these with the f64 cosine.
 fn assert_exact<T: Element>(rows: Rows<'_, T>, k: usize) {
     let cosine = Cosine::measure(rows, Kernel::fastest(), true).unwrap();
-    let canonical = |i, j: usize| {
-        let mut candidate = Candidate { row: j as u32, ..Candidate::default() };
+    let canonical = |i, row| {
+        let mut candidate = Candidate { row, ..Candidate::default() };
         cosine.settle(i, std::slice::from_mut(&mut candidate), &mut Pair::default());
         candidate.similarity
     };
