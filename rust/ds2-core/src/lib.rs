@@ -22,6 +22,7 @@ mod similarity;
 pub mod topk;
 pub mod transition;
 pub mod trust;
+mod workers;
 
 #[cfg(test)]
 mod naive;

@@ -1,7 +1,55 @@
 //! Binding of `ds2_core::lexical`.
 
+use ds2_core::lexical::{Lexical, LexicalOptions, embed};
+use numpy::{IntoPyArray, PyArray1, PyArray2, PyArrayMethods};
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList, PyString};
 
-pub(crate) fn register(_m: &Bound<'_, PyModule>) -> PyResult<()> {
-    Ok(())
+use crate::detached::detached;
+
+/// Texts -> unit rows of the lexical space, and what is known about them.
+#[pyfunction]
+fn lexical_embed<'py>(
+    texts: &Bound<'py, PyList>,
+    dim: usize,
+    seed: u64,
+    threads: Option<usize>,
+    progress: Option<Py<PyAny>>,
+) -> PyResult<(Bound<'py, PyArray2<f32>>, Bound<'py, PyDict>)> {
+    let py = texts.py();
+    // The strings are held here, so that they outlive the call whatever happens to the list meanwhile.
+    let strings: Vec<Bound<'py, PyAny>> = texts.iter().collect();
+    let borrowed =
+        strings.iter().enumerate().map(|(row, text)| borrow(row, text)).collect::<PyResult<Vec<_>>>()?;
+    let options = LexicalOptions { dim, seed, threads };
+    let lexical = detached(py, progress, |tick| embed(&borrowed, &options, tick))?;
+    pack(py, lexical)
+}
+
+/// The text of a row, without a copy.
+///
+/// Python keeps the UTF-8 form of a string that is not ASCII beside it for as long as the string lives.
+fn borrow<'a>(row: usize, text: &'a Bound<'_, PyAny>) -> PyResult<&'a str> {
+    let Ok(text) = text.cast::<PyString>() else {
+        let name = text.get_type().name()?;
+        return Err(PyTypeError::new_err(format!("texts: expected str in row {row}, got {name}")));
+    };
+    text.to_str().map_err(|_| {
+        PyValueError::new_err(format!("texts: row {row} has a lone surrogate, which no text can hold"))
+    })
+}
+
+fn pack(py: Python<'_>, lexical: Lexical) -> PyResult<(Bound<'_, PyArray2<f32>>, Bound<'_, PyDict>)> {
+    let info = PyDict::new(py);
+    info.set_item("terms", lexical.terms)?;
+    info.set_item("sampled", lexical.sampled)?;
+    info.set_item("unknown", PyArray1::from_vec(py, lexical.unknown))?;
+    info.set_item("singular_values", PyArray1::from_vec(py, lexical.singular_values))?;
+    let shape = [lexical.rows.len() / lexical.dim, lexical.dim];
+    Ok((lexical.rows.into_pyarray(py).reshape(shape)?, info))
+}
+
+pub(crate) fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    m.add_function(wrap_pyfunction!(lexical_embed, m)?)
 }
