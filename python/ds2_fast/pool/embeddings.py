@@ -137,7 +137,7 @@ def _order(
             "embed the whole pool",
         )
     spare = rows - found["place"].n_unique()
-    notices = [f"{counted(spare, 'row')} of {name} belong to no sample"] if spare else []
+    notices = [f"{name} has {counted(spare, 'row')} of no sample"] if spare else []
     return found["place"].cast(pl.Int64).to_numpy(), notices
 
 

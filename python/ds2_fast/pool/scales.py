@@ -76,7 +76,8 @@ def choose_scale(scale: str, known: pl.Series, column: str) -> Scale:
         column: where they were found; DS2's own columns have their own scale.
 
     Raises:
-        PoolError: `scale` is not a scale, or has fewer than 2 or more than 16 classes.
+        PoolError: `scale` is no scale or runs backwards, or there are fewer than 2 or more than 16
+            classes.
     """
     if scale == "auto":
         return _auto(known, column)
@@ -90,6 +91,10 @@ def choose_scale(scale: str, known: pl.Series, column: str) -> Scale:
     low, high = int(match[1]), int(match[2])
     if (low, high) == (1, _TEN):
         return Scale("1-10", low, high, compressed=True)
+    if high < low:
+        raise PoolError(
+            f"the scale `{scale}` runs backwards", f"name the lower end first: `{high}-{low}`"
+        )
     return _checked(Scale(f"{low}-{high}", low, high), f"the scale `{scale}`")
 
 
@@ -114,7 +119,7 @@ def _range(known: pl.Series) -> tuple[int, int]:
 
 
 def _checked(scale: Scale, what: str) -> Scale:
-    if scale.high <= scale.low:
+    if scale.high == scale.low:
         raise PoolError(
             f"{what} has one class only: {scale.low}",
             "curation needs ratings that differ; name the scale with `--scale LO-HI`",
