@@ -1,0 +1,67 @@
+"""`ds2-fast select`: the whole line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ds2_fast.cli.options import feature_options, run_options, score_options, show
+from ds2_fast.cli.pool_options import pool_options
+from ds2_fast.cli.rate import rate_options
+from ds2_fast.progress import Narrator
+
+
+@click.command()
+@click.argument("pool", nargs=-1, required=True)
+@click.option(
+    "-n",
+    "--n",
+    "n",
+    required=True,
+    metavar="N|5%|N,N,...",
+    help="Samples to select; several sizes give nested subsets.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="File of the subset; its extension picks the format.",
+)
+@click.option("--add-columns", is_flag=True, help="Add the ds2_ columns to the subset.")
+@click.option("--keep-outliers", is_flag=True, help="Do not set the 1 % rarest samples aside.")
+@click.option("--strict", is_flag=True, help="Exit with 6 if the trust check says not to curate.")
+@score_options
+@feature_options
+@rate_options
+@pool_options
+@run_options
+def select(
+    pool: tuple[str, ...],
+    n: str,
+    narrator: Narrator,
+    quiet: bool,
+    as_json: bool,
+    pool_options: dict[str, Any],
+    rating_options: dict[str, Any],
+    **options: Any,
+) -> None:
+    """Choose the best n samples of POOL: rate, embed, curate, select.
+
+    \b
+    Examples:
+      ds2-fast select pool.parquet --score-col rating -n 10000 -o subset.parquet
+      ds2-fast select pool.jsonl --model gpt-4o-mini --max-cost 20 -n 5% -o subset.jsonl
+    """
+    from ds2_fast import pipeline
+
+    result = pipeline.select(
+        list(pool),
+        n,
+        pool_options=pool_options,
+        rating_options=rating_options,
+        narrator=narrator,
+        **options,
+    )
+    show(result.report, quiet=quiet, as_json=as_json)

@@ -1,0 +1,240 @@
+"""The command line as a person meets it: what it prints, where, and with which exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from ds2_fast.cli import main
+
+POOL = Path(__file__).parent.parent / "examples" / "sample_pool.parquet"
+
+
+def run(capsys, *arguments):
+    code = main([str(argument) for argument in arguments])
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+@pytest.fixture(scope="module")
+def pool(tmp_path_factory):
+    """A pool small enough to be quick, in a folder of its own."""
+    file = tmp_path_factory.mktemp("pool") / "pool.parquet"
+    pl.read_parquet(POOL).head(400).write_parquet(file)
+    return file
+
+
+SELECT = ("--score-col", "rating", "--space", "lexical")
+
+
+def test_select_writes_the_subset_and_tells_each_stage(capsys, pool, tmp_path):
+    output = tmp_path / "out.jsonl"
+    code, out, err = run(
+        capsys, "select", pool, "-n", 20, "-o", output, "--run-dir", tmp_path / "run", *SELECT
+    )
+    assert code == 0
+    assert out == ""
+    assert len(output.read_text().splitlines()) == 20
+    for line in (
+        "read 400 samples",
+        "found 50 neighbors",
+        "fitted T and p",
+        "selected 20 of 400",
+        "Trust check",
+    ):
+        assert line in err
+    assert str(output) in err
+
+
+def test_json_is_alone_on_stdout(capsys, pool, tmp_path):
+    code, out, _ = run(
+        capsys, "select", pool, "-n", "5%", "--json", "--run-dir", tmp_path / "run", *SELECT
+    )
+    assert code == 0
+    assert json.loads(out)["selection"]["sizes"] == [20]
+    code, again, _ = run(capsys, "report", tmp_path / "run", "--json")
+    assert code == 0
+    assert json.loads(again) == json.loads(out)
+
+
+def test_quiet_says_nothing_when_nothing_is_wrong(capsys, pool, tmp_path):
+    assert run(capsys, "select", pool, "-n", 5, "-q", "--run-dir", tmp_path / "run", *SELECT) == (
+        0,
+        "",
+        "",
+    )
+
+
+def test_the_run_directory_is_beside_the_pool(capsys, tmp_path):
+    file = tmp_path / "mine.jsonl"
+    pl.read_parquet(POOL).head(100).write_ndjson(file)
+    assert run(capsys, "curate", file, *SELECT)[0] == 0
+    assert (tmp_path / "mine.ds2" / "scores.parquet").is_file()
+    code, _, err = run(capsys, "report", tmp_path / "mine.ds2")
+    assert code == 0
+    assert "Curated 100 samples" in err
+
+
+def test_embed_writes_rows(capsys, pool, tmp_path):
+    file = tmp_path / "rows.npy"
+    code, out, _ = run(
+        capsys, "embed", pool, "--space", "lexical", "-o", file, "--run-dir", tmp_path / "run"
+    )
+    assert (code, out.strip()) == (0, str(file))
+    assert np.load(file).shape[0] == 400
+    code, _, _ = run(
+        capsys,
+        "select",
+        pool,
+        "-n",
+        5,
+        "--score-col",
+        "rating",
+        "--embeddings",
+        file,
+        "--run-dir",
+        tmp_path / "run",
+    )
+    assert code == 0
+
+
+def broken(tmp_path: Path, kind: str) -> list[object]:
+    """Arguments for one kind of bad input."""
+    frame = pl.read_parquet(POOL).head(100)
+    file = tmp_path / "pool.parquet"
+    rows = np.ones((100, 4), np.float32) + np.arange(400, dtype=np.float32).reshape(100, 4) ** 0.5
+    arguments: list[object] = ["select", file, "-n", 10, *SELECT]
+    if kind == "missing file":
+        return arguments
+    if kind == "unknown schema":
+        frame = frame.select(pl.col("instruction").alias("alpha"), pl.col("rating"))
+    elif kind == "empty pool":
+        frame = frame.head(0)
+    elif kind == "no score column":
+        frame = frame.drop("rating")
+        arguments = ["select", file, "-n", 10, "--space", "lexical"]
+    elif kind == "wrong score column":
+        arguments = ["select", file, "-n", 10, "--space", "lexical", "--score-col", "ratign"]
+    elif kind == "scores out of range":
+        arguments += ["--scale", "1-3"]
+    elif kind == "n too large":
+        arguments[3] = 101
+    elif kind == "NaN embeddings":
+        rows[17, 2] = np.nan
+        arguments += ["--embeddings", tmp_path / "rows.npy"]
+    elif kind == "wrong row count":
+        rows = rows[:90]
+        arguments += ["--embeddings", tmp_path / "rows.npy"]
+    elif kind == "output in a folder that is not there":
+        arguments += ["-o", tmp_path / "no" / "out.jsonl"]
+    elif kind == "unknown output format":
+        arguments += ["-o", tmp_path / "out.docx"]
+    if "--embeddings" in arguments:
+        np.save(tmp_path / "rows.npy", rows)
+        arguments.remove("--space")
+        arguments.remove("lexical")
+    frame.write_parquet(file)
+    return arguments
+
+
+@pytest.mark.parametrize(
+    ("kind", "code", "said"),
+    [
+        ("missing file", 3, ["pool.parquet"]),
+        ("unknown schema", 3, ["alpha"]),
+        ("empty pool", 3, ["no samples"]),
+        ("no score column", 3, ["score"]),
+        ("wrong score column", 3, ["`ratign`", "`rating`"]),
+        ("scores out of range", 3, ["row "]),
+        ("n too large", 3, ["101", "100"]),
+        ("NaN embeddings", 3, ["row 17", "column 2"]),
+        ("wrong row count", 3, ["90", "100"]),
+        ("output in a folder that is not there", 1, ["no folder"]),
+        ("unknown output format", 3, [".docx"]),
+    ],
+)
+def test_bad_input_is_one_sentence_a_hint_and_an_exit_code(capsys, tmp_path, kind, code, said):
+    arguments = broken(tmp_path, kind)
+    before = sorted(tmp_path.iterdir())
+    found, out, err = run(capsys, *arguments, "--run-dir", tmp_path / "run")
+    assert (found, out) == (code, "")
+    error = err[err.index("error: ") :].strip().split("\n\n")
+    assert len(error) == 2, "one sentence, one hint"
+    assert error[1].startswith("hint: ")
+    assert "\n" not in error[0]
+    assert not error[0].endswith(".")
+    for word in said:
+        assert word in err
+    left = [
+        path for path in sorted(tmp_path.iterdir()) if path not in before and path.name != "run"
+    ]
+    assert left == []
+
+
+def test_a_read_only_output_folder_is_said(tmp_path, pool):
+    if os.name != "posix" or os.geteuid() == 0:
+        pytest.skip("root may write anywhere")
+    folder = tmp_path / "closed"
+    folder.mkdir(mode=0o500)
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "ds2_fast",
+            "select",
+            pool,
+            "-n",
+            "5",
+            "-o",
+            folder / "out.jsonl",
+            *SELECT,
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "permission denied" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["selct"], "did you mean `select`?"),
+        (["select"], "Missing argument"),
+        (["select", "pool.parquet"], "Missing option"),
+        (["select", "pool.parquet", "-n", "5", "--noise-share", "2"], "0<=x<=1"),
+        (["select", "pool.parquet", "-n", "5", "--prest", "paper"], "--preset"),
+    ],
+)
+def test_wrong_usage_is_exit_code_2(capsys, arguments, said):
+    code, out, err = run(capsys, *arguments)
+    assert (code, out) == (2, "")
+    assert said in err
+
+
+def test_ctrl_c_is_exit_code_130_and_the_next_run_goes_on(tmp_path):
+    file = tmp_path / "pool.parquet"
+    pl.concat([pl.read_parquet(POOL)] * 12).write_parquet(file)
+    command = [sys.executable, "-m", "ds2_fast", "select", str(file), "-n", "50", *SELECT]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    for line in process.stderr:
+        if "lexical" in line:
+            break
+    time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    rest = process.stderr.read()
+    assert process.wait(30) == 130, rest
+    assert "run the same command again" in rest
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "lexical" in done.stderr
+    assert "(reused)" in done.stderr

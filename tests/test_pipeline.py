@@ -1,0 +1,254 @@
+"""The whole line on the sample pool: reuse, resume after kill -9, nested subsets, what is
+refused."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+import ds2_fast
+from ds2_fast.errors import PoolError, RunError, TrustError
+from ds2_fast.progress import Narrator
+
+POOL = Path(__file__).parent.parent / "examples" / "sample_pool.parquet"
+LINE = ["lexical", "neighbors", "transition", "curation", "long tail", "selection"]
+OPTIONS = {"score_col": "rating", "space": "lexical"}
+
+
+class Told(Narrator):
+    """Remembers what was said."""
+
+    def __init__(self):
+        self.lines, self.warnings = [], []
+
+    def done(self, name, text):
+        self.lines.append((name, text))
+
+    def warn(self, text):
+        self.warnings.append(text)
+
+    @property
+    def reused(self):
+        return [name for name, text in self.lines if text.endswith("(reused)")]
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """Every artifact's digest; the manifest holds times and the lock a process id, so they are
+    left out."""
+    return {
+        file.name: hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in sorted(folder.iterdir())
+        if file.name not in ("manifest.json", "lock")
+    }
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("undisturbed")
+    result = ds2_fast.select(
+        POOL, 100, run_dir=folder / "run", output=folder / "out.jsonl", **OPTIONS
+    )
+    return folder, result
+
+
+def test_the_result_is_what_was_asked_for(undisturbed):
+    folder, result = undisturbed
+    pool = pl.read_parquet(POOL)
+    assert len(result.indices) == len(set(result.indices.tolist())) == 100
+    assert result.frame.equals(pool[result.indices])
+    assert result.scores.height == pool.height
+    assert result.scores["ds2_index"].to_list() == list(range(pool.height))
+    assert result.scores["ds2_selected"].sum() == 100
+    chosen = result.scores.filter("ds2_selected").sort("ds2_rank")["ds2_index"]
+    assert chosen.to_list() == result.indices.tolist()
+    assert (folder / "run" / "selected.txt").read_text().split() == [str(i) for i in result.indices]
+    lines = (folder / "out.jsonl").read_text().splitlines()
+    assert [json.loads(line)["id"] for line in lines] == result.frame["id"].to_list()
+    assert json.loads((folder / "run" / "report.json").read_text()) == result.report
+
+
+def test_a_second_run_reuses_everything_and_a_changed_parameter_only_what_comes_before(
+    undisturbed, tmp_path
+):
+    folder, _ = undisturbed
+    for options, reused in [
+        ({}, LINE),
+        ({"n": 200}, LINE[:-1]),
+        ({"noise_share": 0.25}, ["lexical", "neighbors", "transition", "long tail"]),
+        ({"k": 5}, ["lexical", "neighbors"]),
+    ]:
+        told = Told()
+        arguments = {"n": 100, **OPTIONS, **options}
+        ds2_fast.select(POOL, run_dir=folder / "run", narrator=told, **arguments)
+        assert told.reused == reused, options
+        ds2_fast.select(POOL, 100, run_dir=folder / "run", **OPTIONS)
+
+
+def test_nested_subsets_are_prefixes_of_one_ranking(undisturbed, tmp_path):
+    _, result = undisturbed
+    nested = ds2_fast.select(
+        POOL, "50,100,200", run_dir=tmp_path / "run", output=tmp_path / "out.parquet", **OPTIONS
+    )
+    assert nested.sizes == (50, 100, 200)
+    assert nested.indices[:100].tolist() == result.indices.tolist()
+    for size in nested.sizes:
+        assert pl.read_parquet(tmp_path / f"out-{size}.parquet").equals(nested.frame[:size])
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_the_bytes_do_not_depend_on_the_number_of_threads(undisturbed, tmp_path, threads):
+    folder, _ = undisturbed
+    ds2_fast.select(POOL, 100, run_dir=tmp_path / "run", threads=threads, **OPTIONS)
+    assert contents(tmp_path / "run") == contents(folder / "run")
+
+
+KILLER = textwrap.dedent(
+    """
+    import os, signal, sys
+    from contextlib import contextmanager
+    import ds2_fast
+    from ds2_fast.progress import Narrator
+
+    pool, folder, stage, moment = sys.argv[1:]
+
+    def die():
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    class Killer(Narrator):
+        @contextmanager
+        def stage(self, name, unit):
+            def progress(done, total):
+                if name == stage and moment == "middle" and done * 2 >= total:
+                    die()
+            yield progress
+            if name == stage and moment == "end":
+                die()
+        def done(self, name, text):
+            if name == stage and moment == "done":
+                die()
+
+    ds2_fast.select(pool, 100, run_dir=folder + "/run", output=folder + "/out.jsonl",
+                    score_col="rating", space="lexical", narrator=Killer())
+    """
+)
+
+
+@pytest.mark.parametrize(
+    ("stage", "moment"),
+    [
+        ("lexical", "middle"),
+        ("neighbors", "middle"),
+        *((stage, "end") for stage in LINE),
+        ("wrote", "done"),
+    ],
+)
+def test_killed_in_any_stage_a_rerun_gives_the_bytes_of_an_undisturbed_run(
+    undisturbed, tmp_path, stage, moment
+):
+    folder, _ = undisturbed
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLER, str(POOL), str(tmp_path), stage, moment], check=False
+    )
+    assert killed.returncode == -signal.SIGKILL
+    assert stage == "wrote" or not (tmp_path / "out.jsonl").exists()
+    told = Told()
+    ds2_fast.select(
+        POOL, 100, run_dir=tmp_path / "run", output=tmp_path / "out.jsonl", narrator=told, **OPTIONS
+    )
+    assert contents(tmp_path / "run") == contents(folder / "run")
+    assert (tmp_path / "out.jsonl").read_bytes() == (folder / "out.jsonl").read_bytes()
+    before = LINE.index(stage) if stage in LINE else len(LINE)
+    assert told.reused[:before] == LINE[:before], "finished stages are not made again"
+
+
+@pytest.mark.parametrize("preset", ["default", "paper", "reference"])
+@pytest.mark.parametrize("curation", [None, "none"])
+def test_every_preset_selects(tmp_path, preset, curation):
+    result = ds2_fast.select(
+        POOL, 50, preset=preset, curation=curation, run_dir=tmp_path / "run", **OPTIONS
+    )
+    assert len(set(result.indices.tolist())) == 50
+
+
+def test_a_frame_needs_no_run_directory(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    frame = pl.read_parquet(POOL)
+    result = ds2_fast.select(frame, "1%", **OPTIONS)
+    assert result.run_dir is None
+    assert len(result.indices) == frame.height // 100
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_given_embeddings_need_no_model(tmp_path):
+    frame = pl.read_parquet(POOL)
+    rows = np.random.default_rng(0).standard_normal((frame.height, 16)).astype(np.float32)
+    np.save(tmp_path / "rows.npy", rows)
+    result = ds2_fast.select(
+        POOL,
+        10,
+        score_col="rating",
+        embeddings=tmp_path / "rows.npy",
+        run_dir=tmp_path / "run",
+        offline=True,
+    )
+    assert result.report["features"]["dimensions"] == 16
+    # Random directions know nothing of the ratings: curation switches itself off, and says so.
+    assert result.report["curation"]["switched_off"]
+    assert result.report["curation"]["changed"] == 0
+    with pytest.raises(TrustError, match="says not to curate"):
+        ds2_fast.select(
+            POOL,
+            10,
+            score_col="rating",
+            embeddings=tmp_path / "rows.npy",
+            run_dir=tmp_path / "run",
+            strict=True,
+        )
+
+
+def test_all_but_the_outliers_can_be_selected_and_more_is_refused(tmp_path):
+    rows = pl.read_parquet(POOL).height
+    with pytest.raises(PoolError) as error:
+        ds2_fast.select(POOL, rows, run_dir=tmp_path / "run", **OPTIONS)
+    assert "set aside" in error.value.message
+    result = ds2_fast.select(POOL, rows, run_dir=tmp_path / "run", keep_outliers=True, **OPTIONS)
+    assert len(result.indices) == rows
+
+
+def test_unrated_samples_are_neither_selected_nor_given_a_score(tmp_path):
+    frame = pl.read_parquet(POOL).with_columns(
+        pl.when(pl.int_range(pl.len()) % 10 == 0).then(None).otherwise("rating").alias("rating")
+    )
+    result = ds2_fast.select(frame, "50%", **OPTIONS)
+    assert not (result.indices % 10 == 0).any()
+    missing = result.scores.filter(pl.col("ds2_score").is_null())
+    assert missing["ds2_index"].to_list() == list(range(0, frame.height, 10))
+    assert missing["ds2_reason"].unique().to_list() == ["unrated"]
+    assert missing["ds2_score_curated"].null_count() == missing.height
+
+
+def test_the_output_is_never_the_input(tmp_path):
+    copy = tmp_path / "pool.parquet"
+    copy.write_bytes(POOL.read_bytes())
+    with pytest.raises(PoolError, match="input"):
+        ds2_fast.select(copy, 10, output=copy, run_dir=tmp_path / "run", **OPTIONS)
+    assert copy.read_bytes() == POOL.read_bytes()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="folder permissions")
+def test_an_output_that_cannot_be_written_leaves_nothing(tmp_path):
+    with pytest.raises(RunError, match="no folder"):
+        ds2_fast.select(
+            POOL, 10, output=tmp_path / "no" / "out.jsonl", run_dir=tmp_path / "run", **OPTIONS
+        )
+    assert not (tmp_path / "no").exists()
