@@ -293,3 +293,14 @@ def bin_ratings(
     ratings: NDArray[np.float64], lo: float, hi: float, num_classes: int
 ) -> NDArray[np.int8]:
     """Ratings on the linear scale lo..hi in `num_classes` bins of equal width; NaN becomes -1."""
+
+# Answers of a rating model.
+
+def parse_answer(
+    text: str, names: list[str], low: float, high: float
+) -> tuple[list[float] | None, str | None]:
+    """Ratings of an answer in the order of `names`, each in low..high; or None and the reason.
+
+    Raises:
+        ValueError: if the names cannot be told apart, or not low < high.
+    """

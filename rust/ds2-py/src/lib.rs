@@ -1,5 +1,6 @@
 //! The Python binding of `ds2-core`: unpack, call, pack. No formula, default or decision lives here.
 
+mod answer;
 mod arrays;
 mod consensus;
 mod curation;
@@ -20,6 +21,7 @@ use pyo3::prelude::*;
 fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add("__version__", env!("CARGO_PKG_VERSION"))?;
     m.add("debug_build", cfg!(debug_assertions))?;
+    answer::register(m)?;
     consensus::register(m)?;
     curation::register(m)?;
     knn::register(m)?;
