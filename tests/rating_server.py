@@ -1,9 +1,11 @@
-"""An OpenAI-compatible chat server on the loopback, with faults that repeat and a ledger of what was bought.
+"""An OpenAI-compatible chat server on the loopback, with faults that repeat and a ledger.
 
-The faults are drawn from `hash(seed, content, attempt)`: the same run meets the same faults, and a retry draws
-anew. The ledger is the provider's side of the story: which sample was asked how often, and what it got.
+The faults are drawn from `hash(seed, content, attempt)`: the same run meets the same faults, and a
+retry draws anew. The ledger is the provider's side of the story: which sample was asked how often,
+and what it got.
 
-As a context manager it serves from a thread; `python tests/rating_server.py --port 8765` serves alone.
+As a context manager it serves from a thread; `python tests/rating_server.py --port 8765` serves
+alone.
 """
 
 from __future__ import annotations
@@ -58,11 +60,12 @@ REFUSALS = {
     ),
 }
 FAST = 0.003
+REASK = "\n\nReturn only the JSON object."
 
 
 def content_key(messages: list[dict[str, str]]) -> str:
-    """Name a sample by its first two messages: a re-ask, which adds one, is the same sample."""
-    text = json.dumps([m.get("content") for m in messages[:2]])
+    """Name a sample by its messages; the line a re-ask adds does not make it another sample."""
+    text = json.dumps([m.get("content", "").removesuffix(REASK) for m in messages])
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
@@ -112,8 +115,10 @@ class RatingServer:
         self.peak = 0
         self._bucket = [max(1.0, self.rpm / 60), time.monotonic()]
         self._tasks: set[asyncio.Task[None]] = set()
+        self.connections: set[asyncio.Transport] = set()
 
-    # -- what tests ask -----------------------------------------------------------------------------
+    # -- what tests ask
+    # -----------------------------------------------------------------------------
     @property
     def base(self) -> str:
         return f"http://127.0.0.1:{self.port}/v1"
@@ -129,7 +134,8 @@ class RatingServer:
     def kinds(self) -> Counter[str]:
         return Counter(entry.kind for entry in self.ledger)
 
-    # -- life ---------------------------------------------------------------------------------------
+    # -- life
+    # ---------------------------------------------------------------------------------------
     def __enter__(self) -> RatingServer:
         self._ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
@@ -151,8 +157,12 @@ class RatingServer:
         self._ready.set()
         await self._stop.wait()
         server.close()
+        for transport in list(self.connections):
+            transport.abort()
+        await asyncio.sleep(0)
 
-    # -- one request ----------------------------------------------------------------------------------
+    # -- one request
+    # ----------------------------------------------------------------------------------
     def kind_of(self, key: str, attempt: int) -> str:
         """What this request gets."""
         if self.always:
@@ -187,7 +197,9 @@ class RatingServer:
         self.attempts[key] += 1
         attempt = self.attempts[key]
         kind = self.kind_of(key, attempt)
-        entry = Bought(key, attempt, kind, False, messages, request, authorization, time.monotonic())
+        entry = Bought(
+            key, attempt, kind, False, messages, request, authorization, time.monotonic()
+        )
         self.ledger.append(entry)
         self.in_flight += 1
         self.peak = max(self.peak, self.in_flight)
@@ -277,9 +289,11 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
+        self.server.connections.add(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.alive = False
+        self.server.connections.discard(self.transport)
 
     def data_received(self, data: bytes) -> None:
         self.buffer += data
@@ -287,8 +301,9 @@ class _Connection(asyncio.Protocol):
         while end >= 0:
             head = self.buffer[:end].decode("latin-1")
             fields = dict(
-                line.lower().split(": ", 1) if "authorization" not in line.lower() else
-                ("authorization", line.split(": ", 1)[1])
+                line.lower().split(": ", 1)
+                if "authorization" not in line.lower()
+                else ("authorization", line.split(": ", 1)[1])
                 for line in head.split("\r\n")[1:]
             )
             length = int(fields.get("content-length", "0"))
@@ -303,7 +318,11 @@ class _Connection(asyncio.Protocol):
             end = self.buffer.find(b"\r\n\r\n")
 
     def send(
-        self, status: int, body: bytes, headers: dict[str, str] | None = None, cut: int | None = None
+        self,
+        status: int,
+        body: bytes,
+        headers: dict[str, str] | None = None,
+        cut: int | None = None,
     ) -> None:
         if not self.alive:
             return

@@ -1,0 +1,165 @@
+"""Which requests a pool needs: every sample gets a key, equal keys are asked once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ds2_fast.rating.prompt import Prompt
+from ds2_fast.rating.render import RENDER_VERSION, Conversation, render, speaks_to_rater
+from ds2_fast.rating.transport import Messages
+
+EMPTY = -1
+BEYOND_LIMIT = -2
+# Chat formats add a few tokens to each message.
+_MESSAGE_TOKENS = 16
+
+
+@dataclass(frozen=True)
+class Asking:
+    """All that, besides the sample, shapes a request; part of every key.
+
+    Attributes:
+        model: the model as asked for.
+        endpoint: id of the endpoint, empty for a provider's own.
+        prompt: the rating prompt.
+        params: parameters as sent (temperature, max_tokens, ...).
+        max_bytes: budget for the contents of a sample.
+    """
+
+    model: str
+    endpoint: str
+    prompt: Prompt
+    params: Mapping[str, Any]
+    max_bytes: int
+
+    def key_base(self) -> hashlib.blake2b:
+        """Hash state all keys start from: schema, model, endpoint, prompt, params, system."""
+        head = [
+            "ds2-fast rating key 1",
+            RENDER_VERSION,
+            self.model,
+            self.endpoint,
+            self.prompt.digest,
+            dict(self.params),
+        ]
+        text = json.dumps(head, sort_keys=True, separators=(",", ":"))
+        return hashlib.blake2b(f"{text}\0{self.prompt.system}\0".encode(), digest_size=16)
+
+    def messages(self, user: str) -> Messages:
+        """The messages of a request; a prompt without a system text sends none."""
+        head = [{"role": "system", "content": self.prompt.system}] if self.prompt.system else []
+        return [*head, {"role": "user", "content": user}]
+
+
+@dataclass
+class Jobs:
+    """The requests of a pool.
+
+    Attributes:
+        asking: what all requests share.
+        conversations: the pool.
+        keys: 32 hex digits for each distinct sample, in the order of first appearance.
+        rows: the first row of each distinct sample.
+        sizes: UTF-8 bytes of each request (system and user text).
+        job_of_row: int64 `(N,)`, index into `keys`; -1 = the row has no text, -2 = beyond the
+            limit.
+        truncated: bool `(N,)`, the sample is too long and goes out cut.
+        flag_delim: bool `(N,)`, delimiter-like text was neutralized.
+    """
+
+    asking: Asking
+    conversations: Sequence[Conversation]
+    keys: list[str] = field(default_factory=list)
+    rows: list[int] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)
+    job_of_row: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    truncated: NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, np.bool_))
+    flag_delim: NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, np.bool_))
+
+    def __len__(self) -> int:
+        """Number of distinct requests."""
+        return len(self.keys)
+
+    def user(self, job: int, *, share: float = 1.0) -> str:
+        """The user message of a job, rendered when it is needed; `share` < 1 cuts it shorter."""
+        budget = int(self.asking.max_bytes * share)
+        return render(self.conversations[self.rows[job]], self.asking.prompt, budget).user
+
+    def token_bound(self, job: int) -> int:
+        """Input tokens a request can take at most: no tokenizer makes more than one of a byte."""
+        return self.sizes[job] + 2 * _MESSAGE_TOKENS
+
+    def flag_inject(self) -> NDArray[np.bool_]:
+        """Bool `(N,)`: the sample holds phrases that address a rater."""
+        flags = (speaks_to_rater(conversation) for conversation in self.conversations)
+        return np.fromiter(flags, np.bool_, len(self.conversations))
+
+
+def build_jobs(
+    conversations: Sequence[Conversation], asking: Asking, limit: int | None = None
+) -> Jobs:
+    """Render, hash and deduplicate a pool.
+
+    A key is `blake2b-128(schema | model | endpoint | prompt | params | messages)`: it does not
+    depend on the row, so pools may be reordered, extended and share a journal. O(bytes of the
+    pool); texts are not kept.
+
+    Args:
+        conversations: N samples, each a sequence of (role, content).
+        asking: what all requests share.
+        limit: only the first `limit` rows are asked; None = all.
+
+    Returns:
+        The distinct requests.
+
+    Raises:
+        TypeError: if a turn is not a pair of texts; names the row.
+    """
+    total = len(conversations)
+    base = asking.key_base()
+    system = len(asking.prompt.system.encode())
+    jobs = Jobs(asking, conversations)
+    jobs.job_of_row = np.full(total, BEYOND_LIMIT, np.int64)
+    jobs.truncated, jobs.flag_delim = np.zeros(total, np.bool_), np.zeros(total, np.bool_)
+    index: dict[str, int] = {}
+    for row, conversation in _rows(conversations, limit):
+        if not any(content.strip() for _, content in conversation):
+            jobs.job_of_row[row] = EMPTY
+            continue
+        user, jobs.truncated[row], jobs.flag_delim[row] = render(
+            conversation, asking.prompt, asking.max_bytes
+        )
+        data = user.encode()
+        state = base.copy()
+        state.update(data)
+        key = state.hexdigest()
+        job = index.setdefault(key, len(index))
+        if job == len(jobs.keys):
+            jobs.keys.append(key)
+            jobs.rows.append(row)
+            jobs.sizes.append(system + len(data))
+        jobs.job_of_row[row] = job
+    return jobs
+
+
+def _rows(
+    conversations: Sequence[Conversation], limit: int | None
+) -> Iterator[tuple[int, Conversation]]:
+    count = len(conversations) if limit is None else min(limit, len(conversations))
+    for row in range(count):
+        conversation = conversations[row]
+        for turn in conversation:
+            match turn:
+                case (str(), str()):
+                    continue
+            raise TypeError(
+                f"row {row}: a turn must be (role, content), two texts, got {turn!r:.80}"
+            )
+        yield row, conversation
