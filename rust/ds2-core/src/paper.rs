@@ -124,3 +124,97 @@ impl Vote {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::reference::twin::SmallPool;
+
+    /// Five samples; the first disagrees with all its neighbors.
+    const SCORES: [i8; 5] = [0, 1, 1, 1, 0];
+    const NEIGHBORS: [u32; 10] = [1, 2, 2, 3, 1, 3, 1, 2, 0, 1];
+    const SIMILARITIES: [f32; 10] = [0.9, 0.8, 0.9, 0.8, 0.9, 0.8, 0.9, 0.8, 0.5, 0.5];
+
+    fn curate(transition: &[f64], threshold: f64) -> PaperCuration {
+        let prior = [0.4, 0.6];
+        curate_paper(&SCORES, 2, &NEIGHBORS, &SIMILARITIES, 2, transition, &prior, 2, threshold).unwrap()
+    }
+
+    #[test]
+    fn the_share_that_agrees_least_is_misrated() {
+        // Class 0 has 2 of 5 samples and T_00 p_0 / P(score 0) = .5, so one of them is misrated.
+        let found = curate(&[0.5, 0.5, 0.0, 1.0], 0.5);
+        assert_eq!(found.misrated, [true, false, false, false, false]);
+        assert_eq!(found.curated, [1, 1, 1, 1, 0]);
+        assert!((found.confidence[0] - 1.0).abs() < 1e-12);
+        // A tie of votes: the score of the nearer neighbor.
+        assert_eq!(found.suggested[4], 0);
+        assert!((found.confidence[4] - 0.5).abs() < 1e-7);
+    }
+
+    #[test]
+    fn a_clean_transition_flags_nothing_and_low_confidence_changes_nothing() {
+        let clean = curate(&[1.0, 0.0, 0.0, 1.0], 0.5);
+        assert_eq!((clean.misrated, clean.curated), (vec![false; 5], SCORES.to_vec()));
+        let cautious = curate(&[0.5, 0.5, 0.0, 1.0], 1.1);
+        assert!(cautious.misrated[0]);
+        assert_eq!(cautious.curated, SCORES);
+    }
+
+    #[test]
+    fn samples_without_a_vote_keep_their_score() {
+        // Row 0 sees only an unrated neighbor, row 2 only one beyond a right angle.
+        let (scores, neighbors) = ([0, -1, 0, 1], [1, 0, 3, 2]);
+        let similarities = [0.9, 0.9, -0.2, -0.2];
+        let t = [0.0, 1.0, 1.0, 0.0];
+        let found = curate_paper(&scores, 2, &neighbors, &similarities, 1, &t, &[0.5, 0.5], 1, 0.5).unwrap();
+        assert_eq!(found.curated, scores);
+        assert_eq!(found.suggested, scores);
+        assert_eq!(found.misrated, [true, false, true, true]);
+        assert_eq!((found.confidence[0], found.confidence[2]), (0.0, 0.0));
+        assert!(found.confidence[1].is_nan());
+    }
+
+    #[test]
+    fn refuses_bad_options() {
+        let text = |k, threshold| {
+            let t = [1.0, 0.0, 0.0, 1.0];
+            curate_paper(&SCORES, 2, &NEIGHBORS, &SIMILARITIES, 2, &t, &[0.4, 0.6], k, threshold)
+                .unwrap_err()
+                .to_string()
+        };
+        assert_eq!(text(0, 0.5), "k must lie in 1..=2, the columns of neighbors, got 0");
+        assert_eq!(text(3, 0.5), "k must lie in 1..=2, the columns of neighbors, got 3");
+        assert_eq!(text(1, f64::NAN), "threshold must be a number, got NaN");
+    }
+
+    proptest! {
+        #[test]
+        fn flags_exactly_the_share_of_each_class(len in 4usize..40, seed in any::<u64>()) {
+            let pool = SmallPool::random(len, 3, 1, seed);
+            let (neighbors, similarities) = pool.graph();
+            let t = [0.7, 0.2, 0.1, 0.1, 0.8, 0.1, 0.0, 0.4, 0.6];
+            let p = [0.3, 0.4, 0.3];
+            let found = curate_paper(
+                &pool.scores, 3, &neighbors, &similarities, pool.width(), &t, &p, 3, 0.5,
+            ).unwrap();
+            let rated = pool.scores.iter().filter(|&&score| score >= 0).count() as f64;
+            for class in 0..3i8 {
+                let rows = || (0..len).filter(|&row| pool.scores[row] == class);
+                let (size, i) = (rows().count() as f64, usize::try_from(class).unwrap());
+                if size > 0.0 {
+                    let share = 1.0 - (t[4 * i] * p[i] / (size / rated)).min(1.0);
+                    let flagged = rows().filter(|&row| found.misrated[row]).count() as f64;
+                    prop_assert!((flagged - share * size).abs() <= 0.5 + 1e-9);
+                }
+            }
+            for row in 0..len {
+                let changed = found.misrated[row] && found.confidence[row] >= 0.5;
+                let curated = if changed { found.suggested[row] } else { pool.scores[row] };
+                prop_assert_eq!(found.curated[row], curated);
+            }
+        }
+    }
+}

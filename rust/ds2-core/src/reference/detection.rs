@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::random::Stream;
 use super::tally::{Detection, Tally, Verdict};
-use super::votes::{Ballot, vote};
+use super::votes::{Ballot, Drawn, vote};
 use super::{Graph, Sampling, misrated_shares};
 use crate::progress::{Progress, tick};
 use crate::{Error, Result};
@@ -106,35 +106,37 @@ struct Pool<'a> {
 
 impl Pool<'_> {
     /// How many copies of each row round `round` draws: a partial Fisher-Yates shuffle of all copies.
-    fn draw(&self, round: u32) -> Vec<u8> {
+    fn draw(&self, round: u32) -> Drawn {
         let rated = self.rated.len();
         let copies = rated * self.options.sampling.copies();
         let mut stream = Stream::new(self.options.seed, u64::from(round));
         let mut deck: Vec<u32> = self.rated.iter().copied().cycle().take(copies).collect();
-        let mut drawn = vec![0u8; self.graph.len()];
+        let mut drawn = Drawn::none(&self.graph);
         for next in 0..self.options.sampling.drawn(rated) {
             deck.swap(next, next + stream.below(copies - next));
-            drawn[deck[next] as usize] += 1;
+            drawn.add(deck[next] as usize);
         }
         drawn
     }
 
     /// One verdict a row: what the round said about it.
-    fn judge(&self, drawn: &[u8]) -> Vec<Verdict> {
+    fn judge(&self, drawn: &Drawn) -> Vec<Verdict> {
         let mut verdicts = vec![Verdict::ABSENT; self.graph.len()];
-        let mut ballots: Vec<(u32, u8, Ballot)> = Vec::with_capacity(self.rated.len());
+        let mut ballots: Vec<(u32, Ballot)> = Vec::with_capacity(self.rated.len());
         let mut disagreements = vec![Vec::new(); self.graph.num_classes()];
         for &row in &self.rated {
-            let copies = drawn[row as usize];
-            let Some(own) = self.graph.score(row as usize).filter(|_| copies > 0) else { continue };
-            let ballot = vote(&self.graph, self.similarities, drawn, row as usize, own);
-            disagreements[own].extend(std::iter::repeat_n(ballot.disagreement, usize::from(copies)));
-            ballots.push((row, u8::try_from(own).expect("at most 16 classes"), ballot));
+            let (copies, own) = drawn.get(row as usize);
+            if copies > 0 {
+                let ballot = vote(&self.graph, self.similarities, drawn, row as usize);
+                disagreements[own].extend(std::iter::repeat_n(ballot.disagreement, copies));
+                ballots.push((row, ballot));
+            }
         }
         let limits: Vec<f64> =
             disagreements.iter_mut().zip(&self.shares).map(|(values, &share)| limit(values, share)).collect();
-        for (row, own, ballot) in ballots {
-            let flagged = ballot.disagreement >= limits[usize::from(own)];
+        for (row, ballot) in ballots {
+            let (_, own) = drawn.get(row as usize);
+            let flagged = ballot.disagreement >= limits[own];
             verdicts[row as usize] = Verdict::new(flagged.then_some(ballot.favorite), ballot.short);
         }
         verdicts
@@ -210,11 +212,12 @@ mod tests {
             shares: vec![],
             options: &options,
         };
-        let mut often = vec![0u32; 50];
+        let mut often = vec![0usize; 50];
         for round in 0..1_000 {
             let drawn = pool.draw(round);
-            assert_eq!(drawn.iter().map(|&copies| u32::from(copies)).sum::<u32>(), 90);
-            often.iter_mut().zip(&drawn).for_each(|(sum, &copies)| *sum += u32::from(copies));
+            let copies: Vec<usize> = (0..50).map(|row| drawn.get(row).0).collect();
+            assert_eq!(copies.iter().sum::<usize>(), 90);
+            often.iter_mut().zip(copies).for_each(|(sum, copies)| *sum += copies);
         }
         // Mean 1,800, standard deviation 13.
         assert!(often.iter().all(|&count| count.abs_diff(1_800) < 70), "{often:?}");

@@ -23,7 +23,7 @@ mod tally;
 mod votes;
 
 #[cfg(test)]
-mod twin;
+pub(crate) mod twin;
 
 pub use consensus::{Consensus, expected_consensus};
 pub use detection::{DetectionOptions, detect_misrated};

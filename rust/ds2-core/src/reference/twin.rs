@@ -100,14 +100,14 @@ pub(super) fn fit(c3: &[f64], k: usize) -> (Vec<f64>, Vec<f64>) {
 
 /// A small pool with all its neighbors: `similarity[a][b]`, symmetric, and no two equal in a row.
 #[derive(Debug, Clone)]
-pub(super) struct SmallPool {
-    pub(super) scores: Vec<i8>,
+pub(crate) struct SmallPool {
+    pub(crate) scores: Vec<i8>,
     pub(super) similarity: Vec<Vec<f32>>,
 }
 
 impl SmallPool {
     /// Scores and similarities drawn from `seed`; `unrated` of 8 rows have no score.
-    pub(super) fn random(len: usize, num_classes: usize, unrated: usize, seed: u64) -> Self {
+    pub(crate) fn random(len: usize, num_classes: usize, unrated: usize, seed: u64) -> Self {
         let mut stream = Stream::new(seed, 0);
         let mut score = || {
             if stream.below(8) < unrated { -1 } else { i8::try_from(stream.below(num_classes)).unwrap() }
@@ -121,7 +121,7 @@ impl SmallPool {
         Self { scores, similarity }
     }
 
-    pub(super) fn width(&self) -> usize {
+    pub(crate) fn width(&self) -> usize {
         self.scores.len() - 1
     }
 
@@ -132,7 +132,7 @@ impl SmallPool {
     }
 
     /// Neighbors and similarities, `(N, N - 1)`.
-    pub(super) fn graph(&self) -> (Vec<u32>, Vec<f32>) {
+    pub(crate) fn graph(&self) -> (Vec<u32>, Vec<f32>) {
         let lists = || {
             (0..self.scores.len()).flat_map(|row| self.nearest_first(row).into_iter().map(move |n| (row, n)))
         };

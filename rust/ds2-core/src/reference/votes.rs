@@ -11,8 +11,33 @@ const NO_DIRECTION: f64 = 1e-12;
 /// Keeps the logarithm of no agreement finite.
 const FLOOR: f64 = 1e-8;
 
-/// How many copies of each row a round drew (0, 1 or 2).
-pub(crate) type Drawn = [u8];
+/// The rows one round drew: copies and score of a row in one byte, as a list reads both of every neighbor.
+#[derive(Debug)]
+pub(crate) struct Drawn(Vec<u8>);
+
+impl Drawn {
+    const COPY: u8 = 1 << 4;
+
+    /// No row drawn yet.
+    pub(crate) fn none(graph: &Graph) -> Self {
+        // Unrated rows are never drawn, so what stands for their score is never read.
+        let score =
+            |row| graph.score(row).map_or(0, |score| u8::try_from(score).expect("at most 16 classes"));
+        Self((0..graph.len()).map(score).collect())
+    }
+
+    /// Draw one more copy of a rated row.
+    pub(crate) fn add(&mut self, row: usize) {
+        self.0[row] += Self::COPY;
+    }
+
+    /// Copies drawn (0, 1 or 2) and score of a row.
+    #[inline]
+    pub(crate) fn get(&self, row: usize) -> (usize, usize) {
+        let tag = self.0[row];
+        (usize::from(tag / Self::COPY), usize::from(tag % Self::COPY))
+    }
+}
 
 /// The verdict of one list.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -30,30 +55,24 @@ pub(crate) struct Ballot {
 /// A member at cosine distance v votes `1 - v` for its score; the sample's own vote is `1 - 2 v1 + v2`, where v1
 /// and v2 are the distances of the two members after it. In a list of two v2 counts as v1, in a list of one
 /// both count as 0.
-pub(crate) fn vote(graph: &Graph, similarities: &[f32], drawn: &Drawn, row: usize, own: usize) -> Ballot {
+pub(crate) fn vote(graph: &Graph, similarities: &[f32], drawn: &Drawn, row: usize) -> Ballot {
+    let (copies, own) = drawn.get(row);
     let mut votes = [0.0f64; 16];
     // Distances of the first two members after the sample itself; its copy lies at distance 0.
     let mut nearest = [0.0f32; 2];
-    let mut listed = 1;
-    if drawn[row] == 2 {
-        votes[own] += 1.0;
-        listed += 1;
-    }
-    let first = row * graph.width();
-    for (column, &neighbor) in graph.neighbors(row).iter().enumerate() {
-        let copies = usize::from(drawn[neighbor as usize]).min(LIST - listed);
-        if copies == 0 {
-            continue;
+    votes[own] += (copies - 1) as f64;
+    let mut listed = copies;
+    let similarities = &similarities[row * graph.width()..(row + 1) * graph.width()];
+    for (&neighbor, &similarity) in graph.neighbors(row).iter().zip(similarities) {
+        let (copies, score) = drawn.get(neighbor as usize);
+        let copies = copies.min(LIST - listed);
+        let distance = 1.0 - similarity;
+        // No branch on the number of copies: it is random, and a wrong guess costs more than adding 0.
+        votes[score] += copies as f64 * f64::from(1.0 - distance);
+        if listed <= 2 {
+            nearest.iter_mut().take(listed + copies - 1).skip(listed - 1).for_each(|slot| *slot = distance);
         }
-        let Some(score) = graph.score(neighbor as usize) else { continue };
-        let distance = 1.0 - similarities[first + column];
-        for _ in 0..copies {
-            if listed <= 2 {
-                nearest[listed - 1] = distance;
-            }
-            votes[score] += f64::from(1.0 - distance);
-            listed += 1;
-        }
+        listed += copies;
         if listed == LIST {
             break;
         }
@@ -81,7 +100,7 @@ fn ballot(votes: &[f64], own: usize, short: bool) -> Ballot {
 mod tests {
     use super::*;
 
-    fn of(scores: &[i8], drawn: &Drawn, similarities: &[f32]) -> Ballot {
+    fn of(scores: &[i8], copies: &[usize], similarities: &[f32]) -> Ballot {
         let width = scores.len() - 1;
         let neighbors: Vec<u32> = (0..scores.len())
             .flat_map(|row| (0..scores.len()).filter(move |&other| other != row))
@@ -90,7 +109,11 @@ mod tests {
         let graph = Graph::new(scores, 3, &neighbors, width).unwrap();
         let mut all = vec![0.0; neighbors.len()];
         all[..width].copy_from_slice(similarities);
-        vote(&graph, &all, drawn, 0, usize::try_from(scores[0]).unwrap())
+        let mut drawn = Drawn::none(&graph);
+        for (row, &copies) in copies.iter().enumerate() {
+            (0..copies).for_each(|_| drawn.add(row));
+        }
+        vote(&graph, &all, &drawn, 0)
     }
 
     #[test]
