@@ -20,6 +20,8 @@ from ds2_fast.transition import Transition
 if TYPE_CHECKING:
     import polars as pl
 
+    from ds2_fast.rating.result import Ratings
+
 Paths = tuple[Path, ...]
 
 
@@ -117,7 +119,7 @@ def _save_curated(value: Curated, paths: Paths) -> None:
 def _load_curated(paths: Paths) -> Curated:
     import polars as pl
 
-    arrays = {series.name: series.to_numpy() for series in pl.read_parquet(paths[0])}
+    arrays: dict[str, Any] = {s.name: s.to_numpy() for s in pl.read_parquet(paths[0])}
     rest = json.loads(paths[1].read_text())
     rest = {key: tuple(item) if isinstance(item, list) else item for key, item in rest.items()}
     return Curated(**arrays, **rest)
@@ -152,6 +154,25 @@ SELECTION: Artifact[pl.DataFrame] = Artifact(
     ("scores.parquet", "selected.txt"), _save_selection, _load_selection
 )
 """One row per pool row, in pool order; and the chosen rows' numbers, best first."""
+
+
+def _save_ratings(value: Ratings, paths: Paths) -> None:
+    value.frame.write_parquet(paths[0])
+    _save_json({"num_classes": value.num_classes, "summary": value.summary}, paths[1])
+
+
+def _load_ratings(paths: Paths) -> Ratings:
+    import polars as pl
+
+    from ds2_fast.rating.result import Ratings
+
+    return Ratings(frame=pl.read_parquet(paths[0]), **json.loads(paths[1].read_text()))
+
+
+RATINGS: Artifact[Ratings] = Artifact(
+    ("ratings.parquet", "ratings.json"), _save_ratings, _load_ratings
+)
+"""Made from the journal `ratings.jsonl`, which is kept beside them."""
 
 
 def digest_array(array: NDArray[Any]) -> str:

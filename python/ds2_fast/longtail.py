@@ -11,11 +11,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+Definition = Literal["paper", "reference"]
+
+
 def score_longtail(
     similarities: NDArray[np.float32],
     *,
     k: int = 10,
-    definition: Literal["paper", "reference"] = "paper",
+    definition: Definition = "paper",
     decimals: int | None = None,
 ) -> NDArray[np.float64]:
     """Score how far each sample lies from its neighbors.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -12,28 +12,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ds2_fast import artifacts
-from ds2_fast.curation import Curated, curate
+from ds2_fast.analysis import Analysis, analyze
+from ds2_fast.atomic import atomic_path
+from ds2_fast.curation import Mode
 from ds2_fast.errors import PoolError, TrustError
-from ds2_fast.features import Features, make_features
-from ds2_fast.fitting import fit
-from ds2_fast.knn import Neighbors, find_neighbors
+from ds2_fast.features import make_features
 from ds2_fast.line import Line, default_run_dir, open_line
-from ds2_fast.longtail import score_longtail
-from ds2_fast.presets import PRESETS, Preset, graph_width
+from ds2_fast.presets import PRESETS, Preset, PresetName
 from ds2_fast.progress import QUIET, Narrator, Progress
-from ds2_fast.rundir import Stage, write_json
+from ds2_fast.rundir import write_json
 from ds2_fast.scoresheet import score_sheet
-from ds2_fast.scoring import pool_scores
+from ds2_fast.scoring import Rater, pool_scores, rate_pool
 from ds2_fast.selection import rank_samples
 from ds2_fast.sizes import parse_sizes, sized
 from ds2_fast.terminal import duration
 from ds2_fast.transition import Transition
-from ds2_fast.trust import Trust, check_trust
+from ds2_fast.trust import Trust
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from ds2_fast.pool import Pool, Scores
+    from ds2_fast.pool import Pool
+    from ds2_fast.rating.result import Ratings
 
 REPORT = "report.json"
 
@@ -66,22 +66,8 @@ class Result:
     run_dir: Path | None
 
 
-@dataclass(frozen=True)
-class Analysis:
-    """Everything about a pool that does not depend on how many samples are wanted."""
-
-    scores: Scores
-    status: pl.Series | None
-    features: Features
-    neighbors: Neighbors
-    transition: Stage[Transition]
-    curated: Stage[Curated]
-    longtail: Stage[NDArray[np.float64]]
-    trust: Trust
-
-
 def select(
-    data: Any,
+    data: object,
     n: int | str | Sequence[int | str] | None,
     *,
     output: str | Path | None = None,
@@ -91,8 +77,8 @@ def select(
     embeddings: str | Path | NDArray[Any] | None = None,
     embedder: str | None = None,
     space: str | None = None,
-    preset: str = "default",
-    curation: str | None = None,
+    preset: PresetName = "default",
+    curation: Mode | None = None,
     noise_share: float = 0.5,
     k: int | None = None,
     keep_outliers: bool = False,
@@ -104,6 +90,7 @@ def select(
     add_columns: bool = False,
     pool_options: Mapping[str, Any] | None = None,
     rating_options: Mapping[str, Any] | None = None,
+    ask: Callable[..., Ratings] | None = None,
     narrator: Narrator = QUIET,
 ) -> Result:
     """Choose the best n samples of a pool: rate, embed, curate, select.
@@ -135,7 +122,8 @@ def select(
         strict: raise `TrustError` if the trust check says not to curate.
         add_columns: add the `ds2_` columns to the subset.
         pool_options: overrides of the schema detection, see `ds2_fast.pool.read_pool`.
-        rating_options: see `ds2_fast.rating.rate`.
+        rating_options: further arguments of `ds2_fast.rating.rate`.
+        ask: called in place of `ds2_fast.rating.rate`, with the same arguments.
         narrator: is told what happens.
 
     Returns:
@@ -163,24 +151,30 @@ def select(
         "keep_outliers": keep_outliers,
         "seed": seed,
     }
+    rater = None if model is None else Rater(model, rating_options or {}, ask)
     with open_line(folder, narrator) as line:
-        found = _analyze(
+        scores, status = pool_scores(line, pool, score_col=score_col, scale=scale, rater=rater)
+        features = make_features(
             line,
             pool,
-            score_col=score_col,
-            scale=scale,
-            model=model,
             embeddings=embeddings,
             embedder=embedder,
             space=space,
+            offline=offline,
+            seed=seed,
+            threads=threads,
+        )
+        found = analyze(
+            line,
+            scores,
+            features,
+            status=status,
             curation=curation,
             noise_share=noise_share,
             k=k,
             longtail=defaults.longtail,
             seed=seed,
             threads=threads,
-            offline=offline,
-            rating_options=rating_options,
         )
         if strict and found.trust.verdict == "do not curate":
             raise TrustError(
@@ -213,6 +207,93 @@ def select(
         )
 
 
+def rate(
+    data: object,
+    model: str,
+    *,
+    run_dir: str | Path | None = None,
+    pool_options: Mapping[str, Any] | None = None,
+    rating_options: Mapping[str, Any] | None = None,
+    ask: Callable[..., Ratings] | None = None,
+    narrator: Narrator = QUIET,
+) -> Ratings:
+    """Rate every sample of a pool with an LLM; `select` on the same run directory uses the ratings.
+
+    Args:
+        data: the pool, see `select`.
+        model: litellm name of the LLM, `provider/model`.
+        run_dir: see `select`; for data in memory give one, or the answers are lost.
+        pool_options: see `select`.
+        rating_options: further arguments of `ds2_fast.rating.rate`: `prompt`, `api_base`,
+            `max_cost` and so on.
+        ask: called in place of `ds2_fast.rating.rate`, with the same arguments.
+        narrator: is told what happens.
+
+    Returns:
+        `frame`, one row per sample in pool order, and `summary`.
+
+    Raises:
+        RatingError: if the provider refuses, or too many answers could not be read.
+        BudgetReachedError: if the cap is reached; the same call with a higher cap goes on.
+    """
+    pool, folder = _open_pool(data, run_dir, pool_options, narrator)
+    with open_line(folder, narrator) as line:
+        return rate_pool(line, pool, Rater(model, rating_options or {}, ask)).value
+
+
+def embed(
+    data: object,
+    *,
+    output: str | Path | None = None,
+    embedder: str | None = None,
+    space: str | None = None,
+    run_dir: str | Path | None = None,
+    seed: int = 42,
+    threads: int | None = None,
+    offline: bool = False,
+    pool_options: Mapping[str, Any] | None = None,
+    narrator: Narrator = QUIET,
+) -> NDArray[np.float16]:
+    """Make feature rows for every sample of a pool, resuming where an interrupted run stopped.
+
+    Args:
+        data: the pool, see `select`.
+        output: `.npy` file that gets the rows; None leaves them in the run directory only.
+        embedder: see `select`.
+        space: `"embedding"`, `"lexical"` or `"hybrid"`.
+        run_dir: see `select`.
+        seed: of the lexical projection.
+        threads: at most so many.
+        offline: open no socket.
+        pool_options: see `select`.
+        narrator: is told what happens.
+
+    Returns:
+        float16 `(N, d)`, in pool order.
+
+    Raises:
+        PoolError: if the pool cannot be read.
+        ModelError: if the model cannot be had.
+    """
+    pool, folder = _open_pool(data, run_dir, pool_options, narrator)
+    with open_line(folder, narrator) as line:
+        rows = make_features(
+            line,
+            pool,
+            embeddings=None,
+            embedder=embedder,
+            space=space,
+            offline=offline,
+            seed=seed,
+            threads=threads,
+        ).rows
+        if output is not None:
+            with atomic_path(output) as temporary, temporary.open("wb") as file:
+                np.save(file, rows)
+            narrator.done("wrote", f"{len(rows):,} rows of {rows.shape[1]} to {output}")
+        return np.array(rows)
+
+
 def _report(
     line: Line, pool: Pool, found: Analysis, sheet: pl.DataFrame, settings: dict[str, Any]
 ) -> dict[str, Any]:
@@ -233,7 +314,7 @@ def _preset(name: str) -> Preset:
 
 
 def _open_pool(
-    data: Any,
+    data: object,
     run_dir: str | Path | None,
     options: Mapping[str, Any] | None,
     narrator: Narrator,
@@ -254,102 +335,18 @@ def _open_pool(
     return pool, default_run_dir(Path(pool.inputs[0]))
 
 
-def _analyze(
-    line: Line,
-    pool: Pool,
-    *,
-    score_col: str | None,
-    scale: str | None,
-    model: str | None,
-    curation: str,
-    noise_share: float,
-    k: int,
-    longtail: str,
-    seed: int,
-    threads: int | None,
-    rating_options: Mapping[str, Any] | None,
-    **sources: Any,
-) -> Analysis:
-    scores, status = pool_scores(
-        line, pool, score_col=score_col, scale=scale, model=model, options=rating_options
-    )
-    features = make_features(line, pool, seed=seed, threads=threads, **sources)
-    rows = len(pool)
-    width = graph_width(curation, k, rows)
-    if rows <= k:
-        raise PoolError(
-            f"the pool has {rows} samples, and {k} neighbors need at least {k + 1}", "lower `-k`"
-        )
-    graph = line.stage(
-        "neighbors",
-        artifacts.NEIGHBORS,
-        lambda progress: find_neighbors(
-            features.rows, width, threads=threads, allow_zero=features.allow_zero, progress=progress
-        ),
-        inputs={"features": features.digest},
-        params={"k": width, "allow_zero": features.allow_zero},
-        unit="rows",
-        told=lambda value: f"found {value.indices.shape[1]} neighbors of {rows:,} samples",
-    )
-    rated = {"scores": artifacts.digest_array(scores.values), "neighbors": graph.digest}
-    transition = line.stage(
-        "transition",
-        artifacts.TRANSITION,
-        lambda _: fit(scores.values, graph.value, scores.num_classes, curation, k),
-        inputs=rated,
-        params={"num_classes": scores.num_classes, "mode": curation, "k": k},
-        unit="steps",
-        told=lambda value: (
-            f"fitted T and p for {value.num_classes} score classes in {value.steps:,} steps"
-        ),
-    )
-    curated = line.stage(
-        "curation",
-        artifacts.CURATED,
-        lambda progress: curate(
-            scores.values,
-            graph.value,
-            transition.value,
-            mode=curation,
-            noise_share=noise_share,
-            seed=seed,
-            progress=progress,
-        ),
-        inputs={**rated, "transition": transition.digest},
-        params={"mode": curation, "noise_share": noise_share, "seed": seed},
-        unit="rounds",
-        told=_tell_curation,
-    )
-    tail = line.stage(
-        "long tail",
-        artifacts.LONGTAIL,
-        lambda progress: score_longtail(graph.value.similarities, k=k, definition=longtail),
-        inputs={"neighbors": graph.digest},
-        params={"k": k, "definition": longtail},
-        unit="rows",
-        told=lambda value: f"scored the rarity of {len(value):,} samples",
-    )
-    trust = check_trust(scores.values, graph.value, transition.value, curated.value)
-    return Analysis(scores, status, features, graph.value, transition, curated, tail, trust)
-
-
-def _tell_curation(value: Curated) -> str:
-    if value.switched_off:
-        return f"left every score as it was: {value.switched_off}"
-    return f"changed {value.changed:,} of {len(value.curated):,} scores, mode {value.mode}"
-
-
 def _select(
     line: Line,
     pool: Pool,
     found: Analysis,
     *,
     sizes: tuple[int, ...],
-    order: str,
+    order: PresetName,
     keep_outliers: bool,
 ) -> pl.DataFrame:
     n = max(sizes, default=None)
     curated, tail = found.curated.value, found.longtail.value
+
     def compute(_: Progress) -> pl.DataFrame:
         ranking = rank_samples(
             curated.curated,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Curation = Literal["bayes", "paper", "reference", "none"]
-Name = Literal["default", "paper", "reference"]
+PresetName = Literal["default", "paper", "reference"]
 
 
 @dataclass(frozen=True)
@@ -23,10 +23,10 @@ class Preset:
     curation: Curation
     k: int
     longtail: Literal["paper", "reference"]
-    selection: Name
+    selection: PresetName
 
 
-PRESETS: dict[str, Preset] = {
+PRESETS: dict[PresetName, Preset] = {
     "default": Preset("bayes", 10, "paper", "default"),
     "paper": Preset("paper", 10, "paper", "paper"),
     "reference": Preset("reference", 10, "reference", "reference"),

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from ds2_fast.pipeline import Analysis
+    from ds2_fast.analysis import Analysis
     from ds2_fast.pool import Pool
 
 _STRONG = 0.5
@@ -216,7 +216,8 @@ def _trust_lines(report: dict[str, Any]) -> list[str]:
     for part, text in ((near, "closest 1 % of pairs"), (far, "farthest half of pairs")):
         if part["agreement"] is not None:
             lines.append(
-                f"the {text} agree on {part['agreement']:.0%} of scores, chance {part['chance']:.0%}"
+                f"the {text} agree on {part['agreement']:.0%} of scores, "
+                f"chance {part['chance']:.0%}"
             )
     if curation["noise_share"] is not None:
         lines.append(
@@ -224,6 +225,8 @@ def _trust_lines(report: dict[str, Any]) -> list[str]:
             f"{trust['noise_share_origin']} (`--noise-share`)"
         )
     changed = f"{trust['share_changed']:.1%} of the scores were changed"
-    lines.append(f"no score was changed: {curation['switched_off']}" if curation["switched_off"] else changed)
+    lines.append(
+        f"no score was changed: {curation['switched_off']}" if curation["switched_off"] else changed
+    )
     lines += [f"care: {reason}" for reason in trust["reasons"]]
     return lines

@@ -105,6 +105,11 @@ class RunDir:
         self.write_manifest()
         return Stage(artifact.load(finals), digest, reused=False, seconds=seconds)
 
+    def forget(self, name: str) -> None:
+        """Make a stage run anew."""
+        if self.manifest["stages"].pop(name, None) is not None:
+            self.write_manifest()
+
     def _keep(self, name: str, artifact: Artifact[T], value: T, finals: tuple[Path, ...]) -> str:
         staged = tuple(file.with_name(f".{file.name}.new") for file in finals)
         try:
@@ -115,8 +120,7 @@ class RunDir:
                 with file.open("rb+") as handle:
                     os.fsync(handle.fileno())
             digest = digest_files(staged)
-            if self.manifest["stages"].pop(name, None) is not None:
-                self.write_manifest()
+            self.forget(name)
             for new, final in zip(staged, finals, strict=True):
                 new.replace(final)
         except OSError as error:

@@ -51,15 +51,20 @@ class TerminalNarrator(Narrator):
             TextColumn("eta"),
             TimeRemainingColumn(compact=True, elapsed_when_finished=True),
         )
-        with Bar(*columns, console=self._console, transient=True, refresh_per_second=8) as bar:
-            task = bar.add_task(name, total=None, visible=False, rate="")
+        bar = Bar(*columns, console=self._console, transient=True, refresh_per_second=8)
+        task = bar.add_task(name, total=None, rate="")
+        try:
 
             def update(done: int, total: int) -> None:
+                if not bar.live.is_started:  # a stage that never reports shows no bar
+                    bar.start()
                 speed = bar.tasks[0].finished_speed or bar.tasks[0].speed
                 rate = f"{_short(speed)} {unit}/s" if speed else ""
-                bar.update(task, completed=done, total=total, visible=True, rate=rate)
+                bar.update(task, completed=done, total=total, rate=rate)
 
             yield update
+        finally:
+            bar.stop()
 
     def done(self, name: str, text: str) -> None:
         """One line for a finished stage."""
@@ -71,7 +76,8 @@ class TerminalNarrator(Narrator):
     def note(self, text: str) -> None:
         """An indented remark."""
         if not self._quiet:
-            self._console.print(f"  {'':<{_NAME_WIDTH}} [dim]{_plain(text)}[/dim]")
+            for line in text.splitlines():
+                self._console.print(f"  {'':<{_NAME_WIDTH}} [dim]{_plain(line)}[/dim]")
 
     def warn(self, text: str) -> None:
         """A remark that `--quiet` does not silence."""
@@ -79,8 +85,7 @@ class TerminalNarrator(Narrator):
 
 
 def _plain(text: str) -> str:
-    """Text that rich prints as it is: no markup, no control characters that could paint the
-    terminal."""
+    """Keep rich from reading markup, and control characters from painting the terminal."""
     from rich.markup import escape
 
     return escape("".join(c if c.isprintable() or c == "\n" else "�" for c in text))

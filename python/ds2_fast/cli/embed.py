@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -44,21 +45,9 @@ def embed(
       ds2-fast embed pool.parquet -o embeddings.npy
       ds2-fast embed pool.jsonl --embedder ./my-model
     """
-    import json
-
     from ds2_fast import pipeline
 
-    file, rows = pipeline.embed(list(pool), pool_options=pool_options, narrator=narrator, **options)
+    rows = pipeline.embed(list(pool), pool_options=pool_options, narrator=narrator, **options)
     if as_json:
-        click.echo(
-            json.dumps(
-                {
-                    "file": str(file),
-                    "rows": rows.shape[0],
-                    "dimensions": rows.shape[1],
-                    "dtype": str(rows.dtype),
-                }
-            )
-        )
-    elif not quiet:
-        click.echo(str(file))
+        about = {"rows": rows.shape[0], "dimensions": rows.shape[1], "dtype": str(rows.dtype)}
+        click.echo(json.dumps(about))

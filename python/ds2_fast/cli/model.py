@@ -38,7 +38,7 @@ def model() -> None:
     \b
     ds2-fast model fetch all-MiniLM-L6-v2
     ds2-fast model import ./my-finetuned-bge --name my-bge
-    """  # noqa: D301 (click reads the control character)
+    """
 
 
 @model.command(name="import")

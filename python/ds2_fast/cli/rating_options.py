@@ -85,7 +85,7 @@ def _params(
     return out or None
 
 
-def _option(*names: str, **settings: Any) -> Callable[[F], F]:  # noqa: ANN401
+def _option(*names: str, **settings: Any) -> Callable[[F], F]:
     """A click option whose default is that of `rate`'s argument of the same name."""
     argument = names[-1].removeprefix("--").replace("-", "_")
     default = _DEFAULTS.get(argument)
@@ -135,6 +135,14 @@ _OPTIONS: tuple[Callable[[Callable[..., Any]], Callable[..., Any]], ...] = (
     click.option("--dry-run", is_flag=True, help="Show counts and cost, ask nothing."),
     click.option("--yes", is_flag=True, help="Do not ask before spending more than $1."),
 )  # fmt: skip
+
+
+OPTION_NAMES = tuple(
+    name
+    for name in _DEFAULTS
+    if name not in ("conversations", "model", "journal_path", "on_progress", "rater")
+)
+"""The arguments of `ds2_fast.rating.rate` that have a flag."""
 
 
 def rate_options(function: F) -> F:

@@ -9,7 +9,7 @@ import click
 
 from ds2_fast.cli.options import feature_options, run_options, score_options, show
 from ds2_fast.cli.pool_options import pool_options
-from ds2_fast.cli.rate import rate_options
+from ds2_fast.cli.rating_options import OPTION_NAMES, rate_options
 from ds2_fast.progress import Narrator
 
 
@@ -43,11 +43,14 @@ def select(
     narrator: Narrator,
     quiet: bool,
     as_json: bool,
+    dry_run: bool,
+    yes: bool,
     pool_options: dict[str, Any],
-    rating_options: dict[str, Any],
     **options: Any,
 ) -> None:
     """Choose the best n samples of POOL: rate, embed, curate, select.
+
+    A pool without scores is rated by `--model`; a pool without `--embeddings` is embedded.
 
     \b
     Examples:
@@ -55,12 +58,15 @@ def select(
       ds2-fast select pool.jsonl --model gpt-4o-mini --max-cost 20 -n 5% -o subset.jsonl
     """
     from ds2_fast import pipeline
+    from ds2_fast.cli.asking import asker
 
+    rating_options = {name: options.pop(name) for name in OPTION_NAMES}
     result = pipeline.select(
         list(pool),
         n,
         pool_options=pool_options,
         rating_options=rating_options,
+        ask=asker(quiet=quiet, dry_run=dry_run, yes=yes),
         narrator=narrator,
         **options,
     )

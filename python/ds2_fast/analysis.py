@@ -1,0 +1,147 @@
+"""What is known of a pool before anyone says how many samples are wanted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ds2_fast import artifacts
+from ds2_fast.curation import Curated, Mode, curate
+from ds2_fast.errors import PoolError
+from ds2_fast.features import Features
+from ds2_fast.fitting import fit
+from ds2_fast.knn import Neighbors, find_neighbors
+from ds2_fast.line import Line
+from ds2_fast.longtail import Definition, score_longtail
+from ds2_fast.presets import graph_width
+from ds2_fast.rundir import Stage
+from ds2_fast.transition import Transition
+from ds2_fast.trust import Trust, check_trust
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from ds2_fast.pool import Scores
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """The stages from the features to the trust check.
+
+    Attributes:
+        scores: the scores as rated.
+        status: for ratings made in this run, why one is missing, a word per row.
+        features: the rows in which neighbors were sought.
+        neighbors: the k-NN graph.
+        transition: T and p.
+        curated: the curated scores.
+        longtail: float64 `(N,)`, the long-tail scores.
+        trust: whether to believe the curation.
+    """
+
+    scores: Scores
+    status: pl.Series | None
+    features: Features
+    neighbors: Neighbors
+    transition: Stage[Transition]
+    curated: Stage[Curated]
+    longtail: Stage[NDArray[np.float64]]
+    trust: Trust
+
+
+def analyze(
+    line: Line,
+    scores: Scores,
+    features: Features,
+    *,
+    status: pl.Series | None,
+    curation: Mode,
+    noise_share: float,
+    k: int,
+    longtail: Definition,
+    seed: int,
+    threads: int | None,
+) -> Analysis:
+    """Find neighbors, fit T and p, curate, score the long tail, check the trust.
+
+    Args:
+        line: where the artifacts go.
+        scores: the scores of the pool.
+        features: rows to seek neighbors in.
+        status: why ratings are missing, if they were made in this run.
+        curation: curation mode.
+        noise_share: share of neighbor disagreement that is rater noise.
+        k: neighbors of the consensus counts and the long-tail score.
+        longtail: definition of the long-tail score.
+        seed: of the rounds of `reference`.
+        threads: at most so many.
+
+    Raises:
+        PoolError: if the pool is too small for k neighbors.
+    """
+    rows = len(scores.values)
+    width = graph_width(curation, k, rows)
+    if rows <= k:
+        raise PoolError(
+            f"the pool has {rows} samples, and {k} neighbors need at least {k + 1}", "lower `-k`"
+        )
+    graph = line.stage(
+        "neighbors",
+        artifacts.NEIGHBORS,
+        lambda progress: find_neighbors(
+            features.rows, width, threads=threads, allow_zero=features.allow_zero, progress=progress
+        ),
+        inputs={"features": features.digest},
+        params={"k": width, "allow_zero": features.allow_zero},
+        unit="rows",
+        told=lambda value: f"found {value.indices.shape[1]} neighbors of {rows:,} samples",
+    )
+    rated = {"scores": artifacts.digest_array(scores.values), "neighbors": graph.digest}
+    transition = line.stage(
+        "transition",
+        artifacts.TRANSITION,
+        lambda _: fit(scores.values, graph.value, scores.num_classes, curation, k),
+        inputs=rated,
+        params={"num_classes": scores.num_classes, "mode": curation, "k": k},
+        unit="steps",
+        told=lambda value: (
+            f"fitted T and p for {value.num_classes} score classes in {value.steps:,} steps"
+        ),
+    )
+    curated = line.stage(
+        "curation",
+        artifacts.CURATED,
+        lambda progress: curate(
+            scores.values,
+            graph.value,
+            transition.value,
+            mode=curation,
+            noise_share=noise_share,
+            seed=seed,
+            progress=progress,
+        ),
+        inputs={**rated, "transition": transition.digest},
+        params={"mode": curation, "noise_share": noise_share, "seed": seed},
+        unit="rounds",
+        told=_tell_curation,
+    )
+    tail = line.stage(
+        "long tail",
+        artifacts.LONGTAIL,
+        lambda progress: score_longtail(graph.value.similarities, k=k, definition=longtail),
+        inputs={"neighbors": graph.digest},
+        params={"k": k, "definition": longtail},
+        unit="rows",
+        told=lambda value: f"scored the rarity of {len(value):,} samples",
+    )
+    trust = check_trust(scores.values, graph.value, transition.value, curated.value)
+    return Analysis(scores, status, features, graph.value, transition, curated, tail, trust)
+
+
+def _tell_curation(value: Curated) -> str:
+    if value.switched_off:
+        return f"left every score as it was: {value.switched_off}"
+    return f"changed {value.changed:,} of {len(value.curated):,} scores, mode {value.mode}"

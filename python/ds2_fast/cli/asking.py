@@ -1,0 +1,134 @@
+"""What a person sees of a rating run: the plan, the question, the progress line."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ds2_fast.rating import plan_rating, rate
+
+if TYPE_CHECKING:
+    from ds2_fast.rating.plan import RatingPlan
+    from ds2_fast.rating.progress import RatingProgress
+    from ds2_fast.rating.result import Ratings
+
+_ASK_ABOVE = 1.0
+_PLAIN_SECONDS = 30.0
+
+
+def asker(
+    *, quiet: bool = False, dry_run: bool = False, yes: bool = False
+) -> Callable[..., Ratings]:
+    """Make what a command calls in place of `ds2_fast.rating.rate`.
+
+    It takes the same arguments, shows the plan, asks before money is spent, and rates with a
+    progress line.
+
+    Args:
+        quiet: print nothing but questions and errors.
+        dry_run: print the plan on stdout and leave.
+        yes: do not ask.
+    """
+
+    def ask(
+        conversations: Sequence[Sequence[tuple[str, str]]], model: str, **options: Any
+    ) -> Ratings:
+        say: Callable[[str], None] = _silent if quiet else _say
+        wanted = inspect.signature(plan_rating).parameters
+        asked = {name: value for name, value in options.items() if name in wanted}
+        plan = plan_rating(conversations, model, **asked)
+        if dry_run:
+            click.echo(plan.describe(options.get("rpm")))
+            click.get_current_context().exit()
+        say(plan.describe(options.get("rpm")))
+        _confirm(plan, yes=yes or options.get("max_cost") is not None)
+        with _progress_line(quiet) as show:
+            ratings = rate(conversations, model, **options, on_progress=show)
+        for warning in ratings.summary["warnings"]:
+            say(f"warning: {warning}")
+        return ratings
+
+    return ask
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)
+
+
+def _silent(_text: str) -> None:
+    pass
+
+
+def _confirm(plan: RatingPlan, *, yes: bool) -> None:
+    """Ask before more than a dollar, or an unknown sum, is spent."""
+    if yes or plan.to_rate == 0 or (plan.cost is not None and plan.cost <= _ASK_ABOVE):
+        return
+    sum_ = "an unknown sum" if plan.cost is None else f"about ${plan.cost:,.2f}"
+    if not sys.stdin.isatty():
+        raise click.UsageError(f"this would spend {sum_}: allow it with --yes or --max-cost")
+    click.confirm(f"Spend {sum_}?", abort=True, err=True)
+
+
+@contextmanager
+def _progress_line(quiet: bool) -> Iterator[Callable[[RatingProgress], None]]:
+    """A live line on a terminal, else a plain one every 30 s; a closed pipe stops nothing."""
+    if quiet:
+        yield lambda _: None
+        return
+    if not sys.stderr.isatty():
+        yield _PlainLine()
+        return
+    from rich.console import Console
+    from rich.live import Live
+    from rich.text import Text
+
+    with Live(console=Console(stderr=True), auto_refresh=False, transient=True) as live:
+        yield lambda now: live.update(Text(progress_text(now)), refresh=True)
+
+
+class _PlainLine:
+    """Prints a line when the last one is old enough."""
+
+    def __init__(self) -> None:
+        self._last = time.monotonic()
+
+    def __call__(self, now: RatingProgress) -> None:
+        if time.monotonic() - self._last < _PLAIN_SECONDS:
+            return
+        self._last = time.monotonic()
+        try:
+            click.echo(progress_text(now), err=True)
+        except OSError:
+            self._last = float("inf")  # nobody reads it any more
+
+
+def progress_text(now: RatingProgress) -> str:
+    """One line: how far, how fast, how well, how much, how long."""
+    share = now.done / now.total if now.total else 1.0
+    parts = [
+        f"{now.model} {now.done:,}/{now.total:,} {share:.0%}",
+        f"{now.rate:,.0f}/s",
+        f"null {now.null_share:.1%}",
+        f"in flight {now.in_flight}/{now.limit}",
+        f"refused {now.refused_share:.1%}",
+    ]
+    if now.spent is not None and now.expected is not None:
+        parts.append(f"${now.spent:,.2f} of about ${now.expected:,.2f}")
+    if now.seconds_left is not None:
+        parts.append(f"eta {_time(now.seconds_left)}")
+    return " · ".join(parts)
+
+
+def _time(seconds: float) -> str:
+    """`8s`, `1m33s`, `2h05m`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours}h{minutes:02}m"
+    return f"{minutes}m{rest:02}s" if minutes else f"{rest}s"
