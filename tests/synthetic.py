@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ds2_fast.knn import Neighbors
+from ds2_fast.knn import Neighbors, find_neighbors
 
 NUM_CLASSES = 6
 PRIOR = np.array([0.09, 0.16, 0.24, 0.28, 0.18, 0.05])
 CLUSTER_SIZE = 25
-SPREAD = 0.35
-"""Distance of a point from its cluster's center, on the unit sphere."""
 
 
 def _rows(weight) -> NDArray[np.float64]:
@@ -47,16 +46,28 @@ class Pool:
     T: NDArray[np.float64]
 
 
-def make_pool(n: int, rater: str, *, eps: float = 0.0, dim: int = 64, seed: int = 0) -> Pool:
-    """Draw clusters of about 25 samples that share a true score, but for a share `eps` of neighbors
-    that are one better or worse, and rate them."""
+def make_pool(
+    n: int,
+    rater: str,
+    *,
+    eps: float = 0.0,
+    dim: int = 64,
+    spread: float = 0.35,
+    seed: int = 0,
+) -> Pool:
+    """Draw clusters of about 25 samples that share a true score, and rate them.
+
+    A share `eps` of the samples is one better or worse than its cluster. `spread` is the distance
+    of a sample from its cluster's center, which has length 1. T is the rater's on these very
+    samples (a class without samples: the rater's own row).
+    """
     rng = np.random.default_rng(seed)
     count = max(1, n // CLUSTER_SIZE)
     centers = rng.standard_normal((count, dim))
     centers /= np.linalg.norm(centers, axis=1, keepdims=True)
     cluster_class = rng.choice(NUM_CLASSES, count, p=PRIOR)
     cluster = rng.integers(0, count, n)
-    points = centers[cluster] + SPREAD * rng.standard_normal((n, dim)) / np.sqrt(dim)
+    points = centers[cluster] + spread * rng.standard_normal((n, dim)) / np.sqrt(dim)
     points /= np.linalg.norm(points, axis=1, keepdims=True)
     truth = cluster_class[cluster]
     step = rng.choice([-1, 1], n)
@@ -65,8 +76,16 @@ def make_pool(n: int, rater: str, *, eps: float = 0.0, dim: int = 64, seed: int 
     scores = draw_ratings(truth, RATERS[rater], rng)
     T = np.zeros((NUM_CLASSES, NUM_CLASSES))
     np.add.at(T, (truth, scores), 1)
-    T /= T.sum(axis=1, keepdims=True)
+    seen = T.sum(axis=1, keepdims=True)
+    T = np.divide(T, seen, out=RATERS[rater].copy(), where=seen > 0)
     return Pool(points.astype(np.float32), truth.astype(np.int8), scores, T)
+
+
+@cache
+def planted_pool(rater: str) -> tuple[Pool, Neighbors]:
+    """Make the pool of 20,000 samples on which the method must reach its figures; once a session."""
+    pool = make_pool(20_000, rater)
+    return pool, find_neighbors(pool.embeddings, 50)
 
 
 def draw_ratings(truth, T: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.int8]:
@@ -101,3 +120,16 @@ def random_graph(
     others = [rng.permutation(np.delete(np.arange(n), row))[:depth] for row in range(n)]
     similarities = -np.sort(-rng.random((n, depth), dtype=np.float32), axis=1)
     return scores, Neighbors(np.array(others, dtype=np.uint32), similarities)
+
+
+def block_graph(
+    rng: np.random.Generator, n: int, depth: int, num_classes: int
+) -> tuple[NDArray[np.int8], Neighbors]:
+    """Draw scores that are right in 8 of 10 cases, and neighbors that share the true score."""
+    truth = np.sort(np.arange(n) % num_classes)
+    wrong = rng.random(n) < 0.2
+    scores = np.where(wrong, rng.integers(0, num_classes, n), truth).astype(np.int8)
+    peers = [np.flatnonzero((truth == truth[row]) & (np.arange(n) != row)) for row in range(n)]
+    indices = np.array([rng.permutation(others)[:depth] for others in peers], dtype=np.uint32)
+    similarities = -np.sort(-rng.random((n, depth), dtype=np.float32), axis=1)
+    return scores, Neighbors(indices, similarities)

@@ -54,7 +54,7 @@ class DistanceBin:
         pairs: rated samples with a rated nearest neighbor.
         agreement: share of pairs with equal scores; NaN if empty.
         chance: the same if scores within the bin were paired at random.
-        lift: `agreement / chance`; 1 = neighbors are strangers.
+        lift: `agreement / chance`; 1 = neighbors are strangers; NaN if chance is 0 or unknown.
     """
 
     to_share: float
@@ -164,12 +164,12 @@ def check_trust(
             DistanceBin(
                 to_share=float(bins["to_share"][i]),
                 max_distance=float(bins["max_distance"][i]),
-                pairs=int(pairs),
+                pairs=int(bins["pairs"][i]),
                 agreement=float(bins["agreement"][i]),
-                chance=float(bins["chance"][i]),
-                lift=float(bins["agreement"][i] / bins["chance"][i]) if pairs else math.nan,
+                chance=float(chance),
+                lift=float(bins["agreement"][i] / chance) if chance > 0 else math.nan,
             )
-            for i, pairs in enumerate(bins["pairs"])
+            for i, chance in enumerate(bins["chance"])
         ),
         diagonal=close["diagonal"],
         diagonal_close=close["diagonal_close"],

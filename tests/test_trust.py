@@ -1,0 +1,150 @@
+"""The trust check."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import reference
+from ds2_fast import _core
+from ds2_fast.curation import curate
+from ds2_fast.knn import Neighbors, find_neighbors
+from ds2_fast.transition import fit_transition
+from ds2_fast.trust import RULE, check_trust
+from synthetic import (
+    PRIOR,
+    RATERS,
+    block_graph,
+    draw_ratings,
+    make_pool,
+    planted_pool,
+    random_graph,
+)
+
+
+@st.composite
+def graphs(draw):
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    n, num_classes = draw(st.integers(30, 300)), draw(st.integers(2, 6))
+    scores, neighbors = random_graph(rng, n, 5, num_classes, missing=0.05)
+    # Ties of distance are common in real pools: duplicates.
+    rounded = np.round(neighbors.similarities, draw(st.sampled_from([1, 6])))
+    return scores, Neighbors(neighbors.indices, rounded), num_classes
+
+
+@given(graphs())
+def test_agreement_equals_the_reference(graph):
+    scores, neighbors, num_classes = graph
+    bins = _core.agreement_by_distance(
+        scores, neighbors.indices, neighbors.similarities, num_classes
+    )
+    expected = reference.agreement_by_distance(scores, neighbors.indices, neighbors.similarities)
+    found = np.array([bins[name] for name in ("pairs", "max_distance", "agreement", "chance")]).T
+    occupied = found[:, 0] > 0
+    np.testing.assert_allclose(found[occupied], np.array(expected)[occupied], rtol=0, atol=1e-12)
+    np.testing.assert_array_equal(found[~occupied, 0], np.array(expected)[~occupied, 0])
+    assert bins["pairs"].sum() == found[:, 0].sum()
+
+
+@given(st.integers(0, 2**32), st.integers(400, 800), st.integers(2, 4))
+def test_the_close_fit_equals_the_reference(seed, n, num_classes):
+    scores, neighbors = block_graph(np.random.default_rng(seed), n, 5, num_classes)
+    arguments = (scores, neighbors.indices, neighbors.similarities, num_classes, "ordinal", None)
+    found = _core.compare_close_fit(*arguments)
+    limit, diagonals = reference.compare_close_fit(*arguments)
+    assert found["max_distance"] == pytest.approx(limit, abs=1e-12)
+    assert found["diagonal"] == pytest.approx(diagonals[0], abs=1e-4)
+    assert found["diagonal_close"] == pytest.approx(diagonals[1], abs=1e-4)
+
+
+def check(scores, neighbors, num_classes=6, **options):
+    transition = fit_transition(scores, neighbors, num_classes=num_classes)
+    return check_trust(
+        scores, neighbors, transition, curate(scores, neighbors, transition, **options)
+    )
+
+
+@pytest.mark.parametrize("rater", sorted(RATERS))
+def test_clusterable_pools_are_trusted(rater):
+    pool, neighbors = planted_pool(rater)
+    trust = check(pool.scores, neighbors)
+    assert trust.verdict == "trust"
+    assert trust.reasons == ()
+    assert trust.neighbor_information > 0.3
+    assert abs(trust.diagonal_close - trust.diagonal) < 0.05
+    assert all(bin.lift > 1.4 for bin in trust.bins)
+    assert sum(bin.pairs for bin in trust.bins) == 20_000
+    assert trust.line.startswith("trust: neighbors know ")
+    assert (trust.noise_share, trust.noise_share_origin) == (0.5, "assumed, not estimated")
+
+
+def test_neighbors_that_know_nothing_are_not_followed():
+    rng = np.random.default_rng(0)
+    scores = draw_ratings(rng.choice(6, 4000, p=PRIOR), RATERS["adj"], rng)
+    trust = check(scores, find_neighbors(rng.standard_normal((4000, 8)).astype(np.float32), 20))
+    assert trust.verdict == "do not curate"
+    assert trust.reasons == ("neighbors know less than 0.01 nats",)
+    assert trust.share_changed == 0
+
+
+def test_equal_ratings_are_not_curated():
+    rng = np.random.default_rng(0)
+    neighbors = find_neighbors(rng.standard_normal((200, 8)).astype(np.float32), 10)
+    trust = check(np.full(200, 2, dtype=np.int8), neighbors)
+    assert trust.verdict == "do not curate"
+    assert trust.reasons == ("all ratings are equal",)
+    assert trust.to_dict()["neighbor_information"] is None
+
+
+def test_agreement_that_falls_with_distance_asks_for_care():
+    """Half of the clusters are tight and share a true score; in the others only half of them do."""
+    rng = np.random.default_rng(9)
+    tight = make_pool(10_000, "diag", spread=0.1, seed=1)
+    wide = make_pool(10_000, "diag", seed=2)
+    strangers = rng.random(10_000) < 0.5
+    mixed = np.where(strangers, rng.choice(6, 10_000, p=PRIOR), wide.truth)
+    scores = np.concatenate([tight.scores, draw_ratings(mixed, RATERS["diag"], rng)])
+    embeddings = np.concatenate([tight.embeddings, wide.embeddings])
+    trust = check(scores, find_neighbors(embeddings, 20))
+    assert trust.verdict == "use with care"
+    assert any("higher on the closest fifth" in reason for reason in trust.reasons)
+    assert trust.diagonal_close == pytest.approx(0.7, abs=0.03)
+    assert trust.bins[0].lift > 1.5 * trust.bins[-1].lift
+
+
+def test_few_samples_and_vanished_scores_ask_for_care():
+    pool = make_pool(500, "mid", seed=2)
+    trust = check(pool.scores, find_neighbors(pool.embeddings, 20), noise_share=1.0)
+    assert trust.verdict == "use with care"
+    assert "T rests on fewer than 1080 samples" in trust.reasons
+    if trust.vanished:
+        assert any(reason.endswith("unused") for reason in trust.reasons)
+
+
+def test_information_is_measured_where_a_mode_does_not():
+    pool = make_pool(2000, "adj")
+    neighbors = find_neighbors(pool.embeddings, 20)
+    none, bayes = check(pool.scores, neighbors, mode="none"), check(pool.scores, neighbors)
+    assert none.neighbor_information == bayes.neighbor_information
+    assert none.noise_share is None
+
+
+def test_the_check_is_json():
+    pool = make_pool(60, "adj")
+    trust = check(pool.scores, find_neighbors(pool.embeddings, 20))
+    found = json.loads(json.dumps(trust.to_dict(), allow_nan=False))
+    assert found["rule"] == RULE
+    assert [bin["to_share"] for bin in found["bins"]] == [0.01, 0.05, 0.2, 0.5, 1.0]
+    assert found["verdict"] in RULE
+
+
+def test_unsorted_similarities_are_refused():
+    pool = make_pool(200, "adj")
+    neighbors = find_neighbors(pool.embeddings, 10)
+    upside_down = Neighbors(neighbors.indices, np.sort(neighbors.similarities, axis=1))
+    with pytest.raises(ValueError, match=r"^similarities of row 0 do not descend$"):
+        check(pool.scores, upside_down)
