@@ -83,7 +83,7 @@ def make_pool(
 
 @cache
 def planted_pool(rater: str) -> tuple[Pool, Neighbors]:
-    """Make the pool of 20,000 samples on which the method must reach its figures; once a session."""
+    """Make the pool of 20,000 samples on which the method must prove itself; once a session."""
     pool = make_pool(20_000, rater)
     return pool, find_neighbors(pool.embeddings, 50)
 
