@@ -105,7 +105,7 @@ def test_damage_is_found_before_a_vector_is_computed(store, folder, tmp_path, fi
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
-    with pytest.raises(ModelError, match=r"the cached model m is damaged|is not valid JSON"):
+    with pytest.raises(ModelError, match=r"the cached model `m` is damaged|is not valid JSON"):
         load_embedder("m", cache_dir=tmp_path / "cache")
     path.write_bytes(data[:-1])
     with pytest.raises(ModelError, match=f"damaged: `{file}` has") as caught:

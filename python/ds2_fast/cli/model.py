@@ -65,7 +65,15 @@ def import_(folder: Path, name: str | None, onnx_file: str | None, *, replace: b
         raise ModelError(f"there is a model `{name}` in the cache already", hint="add --replace")
     source = {"folder": str(folder.resolve())}
     _tell(
-        import_model(folder, name, store=store, source=source, network=onnx_file, replace=replace)
+        import_model(
+            folder,
+            name,
+            store=store,
+            source=source,
+            network=onnx_file,
+            named=onnx_file is not None,
+            replace=replace,
+        )
     )
 
 

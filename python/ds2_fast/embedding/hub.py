@@ -68,11 +68,9 @@ def hub_is_off() -> bool:
     return os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
 
 
-def find_pin(name: str) -> Pin | None:
-    """Return the pin of a short name, or of a repository named without a revision."""
-    if name in PINNED:
-        return PINNED[name]
-    return next((pin for pin in PINNED.values() if pin.repository == name), None)
+def short_name(name: str) -> str:
+    """Return the short name of a pinned model that is named by its repository; else the name."""
+    return next((short for short, pin in PINNED.items() if pin.repository == name), name)
 
 
 def fetch_model(
@@ -107,7 +105,7 @@ def fetch_model(
         HubError: no such repository, revision or file; or the hub cannot be reached.
         ModelError: a checksum is wrong, or the model cannot be used; see `import_model`.
     """
-    pin = find_pin(name)
+    pin = PINNED.get(short_name(name))
     repository, revision = (pin.repository, pin.revision) if pin else _split(name)
     if offline or hub_is_off():
         folder, network = _find_offline(repository, revision, onnx_file, pin)
@@ -122,6 +120,7 @@ def fetch_model(
         # A snapshot's folder is named by its commit.
         source={"repository": repository, "revision": folder.name},
         network=network,
+        named=onnx_file is not None,
         replace=replace,
     )
 

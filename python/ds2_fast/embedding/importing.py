@@ -29,6 +29,7 @@ def import_model(
     store: ModelStore,
     source: Mapping[str, str],
     network: str | None = None,
+    named: bool = False,
     replace: bool = False,
 ) -> CachedModel:
     """Check a model and copy it into the cache under a name.
@@ -42,7 +43,8 @@ def import_model(
         store: the cache.
         source: where the folder came from, for the record.
         network: the file that holds the network, as a path inside the folder; None to choose an
-            ONNX file or else `model.safetensors`. An ONNX file with an unusual name must be named.
+            ONNX file or else `model.safetensors`. An ONNX file with an unusual name must be given.
+        named: the user chose this network, so a dynamic int8 graph is what they want.
         replace: put the model in the place of one that has the name already; without it that one
             is kept and returned.
 
@@ -54,7 +56,6 @@ def import_model(
     chosen = choose_network(files, str(folder)) if network is None else network
     if chosen not in files:
         raise ModelError(f"`{folder}` has no `{chosen}`")
-    named = chosen != SAFETENSORS and chosen != _usual(files)
     with store.staging() as staged:
         for file in filter(belongs_to_model, files):
             _copy(folder / file, staged / file)
@@ -85,14 +86,6 @@ def export_bert(folder: Path, target: Path, name: str) -> BertCheckpoint:
     checkpoint = read_bert(config, folder / SAFETENSORS, name)
     target.write_bytes(build_bert_graph(checkpoint).SerializeToString(deterministic=True))
     return checkpoint
-
-
-def _usual(files: set[str]) -> str | None:
-    """Return the network that is chosen when nobody names one."""
-    try:
-        return choose_network(files, "")
-    except ModelError:
-        return None
 
 
 def _stage_network(

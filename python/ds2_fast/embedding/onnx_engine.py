@@ -129,8 +129,8 @@ class OnnxEngine:
         feeds = {"input_ids": padded, "attention_mask": mask, "token_type_ids": padded * 0}
         inputs = {name: feeds[name].astype(dtype) for name, dtype in self._inputs.items()}
         (output,) = self._session.run([self._output], inputs)
-        pooled = pool(output, lengths, self._pooling) if self.pools else output
-        return np.asarray(pooled, np.float32)
+        output = np.asarray(output, np.float32)  # a graph may end in float16
+        return pool(output, lengths, self._pooling) if self.pools else output
 
 
 def plan_batches(lengths: NDArray[np.int64], budget: int) -> list[NDArray[np.int64]]:
@@ -166,6 +166,7 @@ def _open_session(path: Path) -> onnxruntime.InferenceSession:
     import onnxruntime
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
+    onnxruntime.disable_telemetry_events()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1

@@ -30,6 +30,7 @@ class ModelFiles:
         path: the model's folder.
         onnx: the network's file.
         named: the user named this ONNX file, so a dynamic int8 graph is what they want.
+        cached_as: name of its entry in the cache; empty where the folder is the user's.
         digests: known sha256 of files, by path relative to the folder; files that differ are
             damaged.
     """
@@ -38,6 +39,7 @@ class ModelFiles:
     path: Path
     onnx: Path
     named: bool = False
+    cached_as: str = ""
     digests: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -144,8 +146,8 @@ def _digest_files(files: ModelFiles) -> dict[str, str]:
     for path, known in recorded.items():
         if digests[path] != known:
             raise ModelError(
-                f"the cached model {files.name} is damaged: `{path.name}` has changed",
-                hint=f"ds2-fast model remove {files.name}, then fetch or import it again",
+                f"the cached model `{files.cached_as}` is damaged: `{path.name}` has changed",
+                hint=f"ds2-fast model remove {files.cached_as}, then fetch or import it again",
             )
     return {part: digests[path] for part, path in paths.items()}
 

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from ds2_fast.embedding.bert_graph import GRAPH_VERSION
-from ds2_fast.embedding.hub import fetch_model, find_pin, is_hub_id
+from ds2_fast.embedding.hub import fetch_model, is_hub_id, short_name
 from ds2_fast.embedding.hub_files import HubError
 from ds2_fast.embedding.importing import import_model
 from ds2_fast.embedding.network import SAFETENSORS, belongs_to_model, choose_network, list_files
@@ -47,7 +47,7 @@ def resolve_model(
     if path.is_dir():
         return _resolve_folder(path, store, onnx_file)
     entry = cache_entry(name, onnx_file)
-    cached = _find_cached(name, entry, store)
+    cached = store.find(entry)
     if cached is None:
         cached = _fetch(name, entry, store, offline=offline, onnx_file=onnx_file, progress=progress)
     return cached.model_files()
@@ -55,7 +55,8 @@ def resolve_model(
 
 def cache_entry(name: str, onnx_file: str | None) -> str:
     """Return the name in the cache: each graph of one repository is a model of its own."""
-    return name if onnx_file is None else f"{name}:{onnx_file}"
+    short = short_name(name)
+    return short if onnx_file is None else f"{short}:{onnx_file}"
 
 
 def _resolve_file(path: Path) -> ModelFiles:
@@ -90,23 +91,6 @@ def _digest_folder(path: Path) -> str:
         if belongs_to_model(file) or file == SAFETENSORS:
             digest.update(f"{file} {sha256_file(path / file)}\n".encode())
     return digest.hexdigest()
-
-
-def _find_cached(name: str, entry: str, store: ModelStore) -> CachedModel | None:
-    """Look for a name in the cache; a pinned model is found under its repository's name too."""
-    cached = store.find(entry)
-    pin = find_pin(name)
-    if cached is None and pin is not None and entry == name:
-        cached = next(
-            (
-                model
-                for model in store.models()
-                if model.source == {"repository": pin.repository, "revision": pin.revision}
-                and not model.named
-            ),
-            None,
-        )
-    return cached
 
 
 def _fetch(

@@ -58,6 +58,7 @@ class CachedModel:
             path=self.path,
             onnx=self.path / self.onnx,
             named=self.named,
+            cached_as=self.name,
             digests=self.files,
         )
 
