@@ -42,12 +42,13 @@ class StoppedError(Exception):
 
 @dataclass(slots=True, eq=False)
 class Window:
-    """Requests sent in one stretch of time, and how many of them were refused."""
+    """Requests sent in one stretch of time: how many came back, were refused, were out at once."""
 
     start: float
     sent: int = 0
     back: int = 0
     refused: int = 0
+    peak: int = 0
     judged: bool = False
 
 
@@ -170,7 +171,7 @@ class Admission:
             self.limit = max(1.0, self.limit * (1 - min(0.5, cut)))
         if share > _WALL_SHARE:
             self._slow_start = False
-        if share <= _QUIET_SHARE and self.in_flight + 1 >= _USED_SHARE * self.limit:
+        if share <= _QUIET_SHARE and window.peak >= _USED_SHARE * self.limit:
             self.limit = min(self._ceiling, self.limit + max(1.0, _GROWTH * self.limit))
 
     def _pump(self) -> None:
@@ -204,6 +205,7 @@ class Admission:
             window = self._window
         window.sent += 1
         self.in_flight += 1
+        window.peak = max(window.peak, self.in_flight)
         self._spending.reserved += worst
         self._requests.take(1)
         self._tokens.take(tokens)
