@@ -71,7 +71,7 @@ def find_neighbors(
         PoolError: if the file at the path cannot be read as embeddings.
 
     Cost: about `N^2 d` floating-point operations (52,002 x 384: seconds on two cores); beside the
-    result `12 k + 150` bytes a row and at most 16 MB a thread.
+    result `12 k + 150` bytes a row and about 11 MB a thread (d <= 10,000).
 
     Source: the DS2 paper, arXiv 2410.10877, k-NN score clusterability. Deviation: D2 (a row is not
     its own neighbor), D3 (one graph of the whole pool), D5 (similarities not in float16).

@@ -102,7 +102,7 @@ impl Neighbors {
 /// # Cost
 ///
 /// `N^2 d` floating-point operations, compute-bound. Beside the result (8 k bytes a row), about
-/// `12 k + 150` bytes a row, and 16 MB a thread at most; rows are never copied as a whole.
+/// `12 k + 150` bytes a row, and about 11 MB a thread (d <= 10,000); the rows are never copied as a whole.
 ///
 /// # Examples
 ///
