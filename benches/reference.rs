@@ -7,6 +7,8 @@ use ds2_core::longtail::{Definition, score_longtail};
 use ds2_core::paper::curate_paper;
 use ds2_core::reference::{DetectionOptions, Sampling, detect_misrated, expected_consensus, fit_transition};
 use ds2_core::selection::{Preset, rank_samples};
+use ds2_core::transition::Model;
+use ds2_core::{RatedPool, Rows};
 
 const ROWS: usize = 50_000;
 const WIDTH: usize = 50;
@@ -19,6 +21,17 @@ struct Pool {
     scores: Vec<i8>,
     neighbors: Vec<u32>,
     similarities: Vec<f32>,
+}
+
+impl Pool {
+    fn rated(&self) -> RatedPool<'_> {
+        let neighbors = Rows::new(&self.neighbors, ROWS, WIDTH).expect("fits");
+        RatedPool::new(&self.scores, neighbors, CLASSES).expect("valid")
+    }
+
+    fn similarities(&self) -> Rows<'_, f32> {
+        Rows::new(&self.similarities, ROWS, WIDTH).expect("fits")
+    }
 }
 
 /// Numbers 0..bound from a linear congruential generator: the bench needs the same pool every time, no more.
@@ -51,44 +64,21 @@ fn pool() -> Pool {
 
 fn reference(c: &mut Criterion) {
     let pool = pool();
-    let consensus = || {
-        expected_consensus(&pool.scores, CLASSES, &pool.neighbors, WIDTH, Sampling::default()).expect("fits")
-    };
+    let (rated, similarities) = (pool.rated(), pool.similarities());
+    let consensus = || expected_consensus(&rated, Sampling::default()).expect("fits");
     let c3 = consensus().c3;
     let fit = fit_transition(&c3, CLASSES).expect("fits");
+    let model = Model::new(&fit.transition, &fit.prior).expect("valid");
     let mut group = c.benchmark_group("reference");
     group.sample_size(10);
     group.bench_function("consensus, 50k", |b| b.iter(consensus));
     group.bench_function("fit, K = 6", |b| b.iter(|| fit_transition(black_box(&c3), CLASSES)));
     group.bench_function("detection, 50k, 51 rounds", |b| {
-        b.iter(|| {
-            detect_misrated(
-                &pool.scores,
-                CLASSES,
-                &pool.neighbors,
-                &pool.similarities,
-                WIDTH,
-                &fit.transition,
-                &fit.prior,
-                &DetectionOptions::default(),
-                &mut |_, _| true,
-            )
-        });
+        let options = DetectionOptions::default();
+        b.iter(|| detect_misrated(&rated, similarities, model, &options, &mut |_, _| true));
     });
     group.bench_function("paper mode, 50k", |b| {
-        b.iter(|| {
-            curate_paper(
-                &pool.scores,
-                CLASSES,
-                &pool.neighbors,
-                &pool.similarities,
-                WIDTH,
-                &fit.transition,
-                &fit.prior,
-                10,
-                0.5,
-            )
-        });
+        b.iter(|| curate_paper(&rated, similarities, model, 10, 0.5));
     });
     group.finish();
 }
@@ -100,7 +90,7 @@ fn ranking(c: &mut Criterion) {
     let expected: Vec<f64> = pool.scores.iter().map(|&score| f64::from(score)).collect();
     let mut group = c.benchmark_group("ranking");
     group.bench_function("long-tail score, 50k", |b| {
-        b.iter(|| score_longtail(&pool.similarities, WIDTH, 10, Definition::Paper, None));
+        b.iter(|| score_longtail(pool.similarities(), 10, Definition::Paper, None));
     });
     group.bench_function("dual sort, 50k", |b| {
         b.iter(|| rank_samples(&pool.scores, &expected, &longtail, Preset::Default));

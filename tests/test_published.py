@@ -279,25 +279,25 @@ def test_a_pool_without_scores_is_the_users_to_mend():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"scores": np.array([0, 1, 9, 1], np.int8)}, "scores[2] = 9 is neither -1 nor in 0..=1"),
+        ({"scores": np.array([0, 1, 9, 1], np.int8)}, "score 9 of row 2 is not in 0..1"),
         (
             {"neighbors": np.array([[1], [2], [3], [4]], np.uint32)},
-            "neighbors[3, 0] = 4 is not one of 4 rows",
+            "neighbor 4 of row 3 is not a row of the pool",
         ),
         (
             {"neighbors": np.array([[0], [2], [3], [0]], np.uint32)},
-            "neighbors[0, 0] is the row itself",
+            "neighbor 0 of row 0 is the sample itself",
         ),
         (
             {"similarities": np.array([[0.5], [np.nan], [0], [0]], np.float32)},
-            "similarities[1, 0] = NaN",
+            "similarity NaN in row 1, column 0 is not finite",
         ),
         (
             {"similarities": np.array([[0.5], [7], [0], [0]], np.float32)},
-            "is not a cosine in [-1, 1]",
+            "is no cosine in [-1, 1]",
         ),
-        ({"T": np.eye(2) * 0.9}, "row 0 of T is not a distribution"),
-        ({"T": np.eye(3)}, "T must have 2 x 2"),
+        ({"T": np.eye(2) * 0.9}, "row 0 of T must hold probabilities"),
+        ({"T": np.eye(3)}, "T must be (K, K) and p (K,)"),
         ({"threshold": float("nan")}, "threshold must be a number"),
     ],
 )
@@ -329,7 +329,7 @@ def test_wrong_types_and_options_are_named(golden, graphs, fits):
         curate_paper(scores, neighbors, similarities, T, p, k=51)
     with pytest.raises(ValueError, match="rounds must be at least 1, got 0"):
         curate_reference(scores, neighbors, similarities, T, p, rounds=0)
-    with pytest.raises(ValueError, match=r"num_classes must lie in 2..=16, got 17"):
+    with pytest.raises(ValueError, match=r"num_classes must be in 2..16, got 17"):
         fit_transition_reference(scores, neighbors, 17)
 
 

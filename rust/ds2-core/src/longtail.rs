@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use crate::similarity::check_similarities;
-use crate::{Error, Result};
+use crate::{Error, Result, Rows};
 
 /// Which distances enter the mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +39,7 @@ impl Definition {
 
 /// Score how far each sample lies from its neighbors: `2 / (1 + e^-m) - 1`, m the mean cosine distance.
 ///
-/// `similarities` is row-major `(N, width)`, cosine to each neighbor in [-1, 1], nearest first. The result is
+/// `similarities` is `(N, L)`, cosine to each neighbor in [-1, 1], nearest first. The result is
 /// `(N,)` in [0, 0.7616]; high = rare, 0 = all neighbors identical. `decimals` rounds the result as the
 /// published code does (4), which ties many samples.
 ///
@@ -48,33 +48,35 @@ impl Definition {
 ///
 /// # Errors
 ///
-/// [`Error::Shape`] if `width` is 0, does not divide the values, or has fewer columns than the mean needs;
+/// [`Error::Shape`] if there are fewer columns than the mean needs;
 /// [`Error::Value`] if `k` is too small or a similarity is not a cosine.
 ///
 /// # Examples
 ///
 /// ```
+/// use ds2_core::Rows;
 /// use ds2_core::longtail::{Definition, score_longtail};
-/// let score = score_longtail(&[0.9, 0.8, 0.7, 0.6], 4, 10, Definition::Reference, None)?;
+/// let similarities = Rows::new(&[0.9, 0.8, 0.7, 0.6], 1, 4)?;
+/// let score = score_longtail(similarities, 10, Definition::Reference, None)?;
 /// assert!((score[0] - 0.0997).abs() < 1e-4);
 /// # Ok::<(), ds2_core::Error>(())
 /// ```
 pub fn score_longtail(
-    similarities: &[f32],
-    width: usize,
+    similarities: Rows<'_, f32>,
     k: usize,
     definition: Definition,
     decimals: Option<u8>,
 ) -> Result<Vec<f64>> {
-    check_similarities(similarities, width)?;
+    check_similarities(similarities)?;
     let smallest = if definition == Definition::Paper { 1 } else { 3 };
     if k < smallest {
         return Err(Error::value(format!("k must be at least {smallest} for this definition, got {k}")));
     }
     let needed = definition.columns(k);
-    if width < needed {
+    if similarities.dim() < needed {
         return Err(Error::shape(format!(
-            "similarities must have at least {needed} columns for k = {k}, got {width}"
+            "similarities must have at least {needed} columns for k = {k}, got {}",
+            similarities.dim()
         )));
     }
     let scale = decimals.map(|digits| 10f64.powi(i32::from(digits)));
@@ -83,7 +85,7 @@ pub fn score_longtail(
         let score = (definition.mean_distance(row, k) / 2.0).tanh();
         scale.map_or(score, |scale| (score * scale).round_ties_even() / scale)
     };
-    Ok(similarities.par_chunks_exact(width).map(score).collect())
+    Ok((0..similarities.len()).into_par_iter().map(|row| score(similarities.row(row))).collect())
 }
 
 #[cfg(test)]
@@ -92,28 +94,32 @@ mod tests {
 
     use super::*;
 
+    fn score(values: &[f32], width: usize, k: usize, definition: Definition) -> Result<Vec<f64>> {
+        score_longtail(Rows::new(values, values.len() / width, width)?, k, definition, None)
+    }
+
     #[test]
     fn known_answers() {
         let row = [0.9, 0.8, 0.7, 0.6];
-        let reference = score_longtail(&row, 4, 10, Definition::Reference, None).unwrap();
+        let reference = score(&row, 4, 10, Definition::Reference).unwrap();
         assert!((reference[0] - 0.099_668).abs() < 1e-6);
-        let rounded = score_longtail(&row, 4, 10, Definition::Reference, Some(4)).unwrap();
+        let rounded =
+            score_longtail(Rows::new(&row, 1, 4).unwrap(), 10, Definition::Reference, Some(4)).unwrap();
         assert!((rounded[0] - 0.0997).abs() < 1e-12);
-        let paper = score_longtail(&row, 4, 4, Definition::Paper, None).unwrap();
+        let paper = score(&row, 4, 4, Definition::Paper).unwrap();
         assert!((paper[0] - (2.0 / (1.0 + (-0.25f64).exp()) - 1.0)).abs() < 1e-7);
     }
 
     #[test]
     fn identical_neighbors_give_zero_and_opposite_ones_the_most() {
-        assert_eq!(score_longtail(&[1.0; 4], 2, 2, Definition::Paper, None).unwrap(), vec![0.0, 0.0]);
-        let most = score_longtail(&[-1.0; 2], 2, 2, Definition::Paper, None).unwrap()[0];
+        assert_eq!(score(&[1.0; 4], 2, 2, Definition::Paper).unwrap(), vec![0.0, 0.0]);
+        let most = score(&[-1.0; 2], 2, 2, Definition::Paper).unwrap()[0];
         assert!((most - 0.761_594).abs() < 1e-6);
     }
 
     #[test]
     fn refuses_what_it_cannot_score() {
-        let error =
-            |k, definition| score_longtail(&[0.5; 4], 2, k, definition, None).unwrap_err().to_string();
+        let error = |k, definition| score(&[0.5; 4], 2, k, definition).unwrap_err().to_string();
         assert_eq!(error(3, Definition::Paper), "similarities must have at least 3 columns for k = 3, got 2");
         assert_eq!(
             error(10, Definition::Reference),
@@ -129,8 +135,8 @@ mod tests {
             row.sort_by(|a, b| b.total_cmp(a));
             let raised: Vec<f32> = row.iter().map(|s| s + rise).collect();
             for (k, definition) in [(4, Definition::Paper), (10, Definition::Reference)] {
-                let low = score_longtail(&row, 4, k, definition, None).unwrap()[0];
-                let high = score_longtail(&raised, 4, k, definition, None).unwrap()[0];
+                let low = score(&row, 4, k, definition).unwrap()[0];
+                let high = score(&raised, 4, k, definition).unwrap()[0];
                 prop_assert!(high < low);
             }
         }

@@ -2,8 +2,10 @@
 
 use rayon::prelude::*;
 
-use crate::reference::{Graph, misrated_shares};
-use crate::{Error, Result};
+use crate::evidence::check_same_classes;
+use crate::reference::misrated_shares;
+use crate::transition::Model;
+use crate::{Error, RatedPool, Result, Rows};
 
 /// Outcome of paper mode; one value a row.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,48 +33,46 @@ pub struct PaperCuration {
 /// beyond a right angle has no vote; a sample without any vote agrees with itself; an exact number of
 /// samples is flagged, which may be none.
 ///
-/// Arguments: `scores` `(N,)` in -1..K, `neighbors` and `similarities` `(N, width)` nearest first, `transition`
-/// `(K, K)` and `prior` `(K,)`, fitted to a sample and its two nearest neighbors. Source: DS2 paper, score
+/// `similarities` `(N, L)` belong to the pool's neighbors, nearest first; T and p come from a sample and its two
+/// nearest neighbors. Source: DS2 paper, score
 /// curation, and `SimiFeat` (ICML 2022), rank-based detection; Deviations D1, D2, D3. O(N (k + K) + N log N).
 ///
 /// # Errors
 ///
 /// [`Error::Shape`], [`Error::Value`] for arguments that do not fit together or are out of range.
-#[expect(clippy::too_many_arguments, reason = "columns of one pool, each with its own meaning")]
 pub fn curate_paper(
-    scores: &[i8],
-    num_classes: usize,
-    neighbors: &[u32],
-    similarities: &[f32],
-    width: usize,
-    transition: &[f64],
-    prior: &[f64],
+    pool: &RatedPool<'_>,
+    similarities: Rows<'_, f32>,
+    model: Model<'_>,
     k: usize,
     threshold: f64,
 ) -> Result<PaperCuration> {
-    let graph = Graph::new(scores, num_classes, neighbors, width)?;
-    graph.check_similarities(similarities)?;
-    if k == 0 || k > width {
-        return Err(Error::value(format!("k must lie in 1..={width}, the columns of neighbors, got {k}")));
+    check_same_classes(pool, model)?;
+    pool.check_similarities(similarities)?;
+    if k == 0 || k > pool.depth() {
+        return Err(Error::value(format!(
+            "k must lie in 1..={}, the columns of neighbors, got {k}",
+            pool.depth()
+        )));
     }
     if threshold.is_nan() {
         return Err(Error::value("threshold must be a number, got NaN"));
     }
-    let sizes = graph.class_sizes();
-    let shares = misrated_shares(transition, prior, &sizes)?;
+    let sizes = pool.class_sizes();
+    let shares = misrated_shares(model, &sizes);
     let votes: Vec<Vote> =
-        (0..graph.len()).into_par_iter().map(|row| Vote::on(&graph, similarities, row, k)).collect();
-    let mut misrated = vec![false; graph.len()];
+        (0..pool.len()).into_par_iter().map(|row| Vote::on(pool, similarities, row, k)).collect();
+    let mut misrated = vec![false; pool.len()];
     for (class, share) in shares.iter().enumerate() {
         let Some(share) = share else { continue };
-        flag_lowest(&graph, &votes, class, (share * sizes[class] as f64).round(), &mut misrated);
+        flag_lowest(pool, &votes, class, (share * sizes[class] as f64).round(), &mut misrated);
     }
     let curated = |row: usize| {
         let vote = &votes[row];
-        if misrated[row] && vote.confidence >= threshold { vote.suggested } else { scores[row] }
+        if misrated[row] && vote.confidence >= threshold { vote.suggested } else { pool.scores()[row] }
     };
     Ok(PaperCuration {
-        curated: (0..graph.len()).map(curated).collect(),
+        curated: (0..pool.len()).map(curated).collect(),
         suggested: votes.iter().map(|vote| vote.suggested).collect(),
         confidence: votes.iter().map(|vote| vote.confidence).collect(),
         misrated,
@@ -81,8 +81,8 @@ pub fn curate_paper(
 
 /// Mark the `count` rows of a class that agree least with their neighbors.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rounded share of a class")]
-fn flag_lowest(graph: &Graph, votes: &[Vote], class: usize, count: f64, misrated: &mut [bool]) {
-    let mut rows: Vec<usize> = (0..graph.len()).filter(|&row| graph.score(row) == Some(class)).collect();
+fn flag_lowest(pool: &RatedPool<'_>, votes: &[Vote], class: usize, count: f64, misrated: &mut [bool]) {
+    let mut rows: Vec<usize> = (0..pool.len()).filter(|&row| pool.score(row) == Some(class)).collect();
     // Stable, so ties stay in row order.
     rows.sort_by(|&a, &b| votes[a].agreement.total_cmp(&votes[b].agreement));
     rows.iter().take(count as usize).for_each(|&row| misrated[row] = true);
@@ -97,15 +97,15 @@ struct Vote {
 }
 
 impl Vote {
-    fn on(graph: &Graph, similarities: &[f32], row: usize, k: usize) -> Self {
-        let Some(own) = graph.score(row) else {
+    fn on(pool: &RatedPool<'_>, similarities: Rows<'_, f32>, row: usize, k: usize) -> Self {
+        let Some(own) = pool.score(row) else {
             return Self { agreement: f64::NAN, suggested: -1, confidence: f64::NAN };
         };
         let mut votes = [0.0f64; 16];
         // Scores in the order their nearest neighbor comes: the tie rule.
-        let mut met = Vec::with_capacity(graph.num_classes());
-        for (column, score) in graph.rated_neighbors(row).take(k) {
-            votes[score] += f64::from(similarities[row * graph.width() + column].max(0.0));
+        let mut met = Vec::with_capacity(pool.num_classes());
+        for (rank, score) in pool.rated_neighbors(row).take(k) {
+            votes[score] += f64::from(similarities.row(row)[rank].max(0.0));
             if !met.contains(&score) {
                 met.push(score);
             }
@@ -137,9 +137,21 @@ mod tests {
     const NEIGHBORS: [u32; 10] = [1, 2, 2, 3, 1, 3, 1, 2, 0, 1];
     const SIMILARITIES: [f32; 10] = [0.9, 0.8, 0.9, 0.8, 0.9, 0.8, 0.9, 0.8, 0.5, 0.5];
 
+    fn run(
+        scores: &[i8],
+        neighbors: &[u32],
+        similarities: &[f32],
+        transition: &[f64],
+        (k, threshold): (usize, f64),
+    ) -> Result<PaperCuration> {
+        let (len, width) = (scores.len(), neighbors.len() / scores.len());
+        let pool = RatedPool::new(scores, Rows::new(neighbors, len, width)?, 2)?;
+        let model = Model::new(transition, &[0.4, 0.6])?;
+        curate_paper(&pool, Rows::new(similarities, len, width)?, model, k, threshold)
+    }
+
     fn curate(transition: &[f64], threshold: f64) -> PaperCuration {
-        let prior = [0.4, 0.6];
-        curate_paper(&SCORES, 2, &NEIGHBORS, &SIMILARITIES, 2, transition, &prior, 2, threshold).unwrap()
+        run(&SCORES, &NEIGHBORS, &SIMILARITIES, transition, (2, threshold)).unwrap()
     }
 
     #[test]
@@ -169,7 +181,7 @@ mod tests {
         let (scores, neighbors) = ([0, -1, 0, 1], [1, 0, 3, 2]);
         let similarities = [0.9, 0.9, -0.2, -0.2];
         let t = [0.0, 1.0, 1.0, 0.0];
-        let found = curate_paper(&scores, 2, &neighbors, &similarities, 1, &t, &[0.5, 0.5], 1, 0.5).unwrap();
+        let found = run(&scores, &neighbors, &similarities, &t, (1, 0.5)).unwrap();
         assert_eq!(found.curated, scores);
         assert_eq!(found.suggested, scores);
         assert_eq!(found.misrated, [true, false, true, true]);
@@ -181,9 +193,7 @@ mod tests {
     fn refuses_bad_options() {
         let text = |k, threshold| {
             let t = [1.0, 0.0, 0.0, 1.0];
-            curate_paper(&SCORES, 2, &NEIGHBORS, &SIMILARITIES, 2, &t, &[0.4, 0.6], k, threshold)
-                .unwrap_err()
-                .to_string()
+            run(&SCORES, &NEIGHBORS, &SIMILARITIES, &t, (k, threshold)).unwrap_err().to_string()
         };
         assert_eq!(text(0, 0.5), "k must lie in 1..=2, the columns of neighbors, got 0");
         assert_eq!(text(3, 0.5), "k must lie in 1..=2, the columns of neighbors, got 3");
@@ -194,12 +204,11 @@ mod tests {
         #[test]
         fn flags_exactly_the_share_of_each_class(len in 4usize..40, seed in any::<u64>()) {
             let pool = SmallPool::random(len, 3, 1, seed);
-            let (neighbors, similarities) = pool.graph();
+            let graph = pool.graph();
+            let (rated_pool, similarities) = pool.rated(&graph, 3);
             let t = [0.7, 0.2, 0.1, 0.1, 0.8, 0.1, 0.0, 0.4, 0.6];
             let p = [0.3, 0.4, 0.3];
-            let found = curate_paper(
-                &pool.scores, 3, &neighbors, &similarities, pool.width(), &t, &p, 3, 0.5,
-            ).unwrap();
+            let found = curate_paper(&rated_pool, similarities, Model::new(&t, &p).unwrap(), 3, 0.5).unwrap();
             let rated = pool.scores.iter().filter(|&&score| score >= 0).count() as f64;
             for class in 0..3i8 {
                 let rows = || (0..len).filter(|&row| pool.scores[row] == class);

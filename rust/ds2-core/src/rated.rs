@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::similarity::check_similarities;
 use crate::{Error, Result, Rows};
 
 /// Most classes a score may have. Label counts of one sample fit into 16 bytes.
@@ -132,6 +133,34 @@ impl<'a> RatedPool<'a> {
         self.score(self.neighbors.row(row)[rank] as usize)
     }
 
+    /// Rows of the neighbors of a sample, nearest first.
+    #[inline]
+    #[must_use]
+    pub fn neighbors(&self, row: usize) -> &'a [u32] {
+        self.neighbors.row(row)
+    }
+
+    /// `(rank, score)` of the rated neighbors of a sample, nearest first.
+    #[inline]
+    pub(crate) fn rated_neighbors(&self, row: usize) -> impl Iterator<Item = (usize, usize)> {
+        let neighbors = self.neighbors(row).iter().enumerate();
+        neighbors.filter_map(|(rank, &neighbor)| Some((rank, self.score(neighbor as usize)?)))
+    }
+
+    /// Rated rows, ascending.
+    pub(crate) fn rated_rows(&self) -> Vec<u32> {
+        (0u32..).zip(self.scores).filter(|(_, score)| **score >= 0).map(|(row, _)| row).collect()
+    }
+
+    /// How many samples have each score.
+    pub(crate) fn class_sizes(&self) -> Vec<usize> {
+        let mut sizes = vec![0; self.num_classes];
+        for score in (0..self.len()).filter_map(|row| self.score(row)) {
+            sizes[score] += 1;
+        }
+        sizes
+    }
+
     /// Check that `k` neighbors of a sample can be counted.
     pub(crate) fn check_k(&self, k: usize, least: usize) -> Result<()> {
         if k < least {
@@ -147,7 +176,7 @@ impl<'a> RatedPool<'a> {
         Ok(())
     }
 
-    /// Check that there is one similarity per neighbor, finite, from most to least similar.
+    /// Check that there is one similarity per neighbor, a cosine, from most to least similar.
     pub(crate) fn check_similarities(&self, similarities: Rows<'_, f32>) -> Result<()> {
         if (similarities.len(), similarities.dim()) != (self.len(), self.depth()) {
             return Err(Error::shape(format!(
@@ -158,16 +187,7 @@ impl<'a> RatedPool<'a> {
                 self.depth()
             )));
         }
-        for row in 0..similarities.len() {
-            let values = similarities.row(row);
-            if let Some(value) = values.iter().find(|value| !value.is_finite()) {
-                return Err(Error::value(format!("similarity {value} in row {row} is not finite")));
-            }
-            if !values.is_sorted_by(|a, b| a >= b) {
-                return Err(Error::value(format!("similarities of row {row} do not descend")));
-            }
-        }
-        Ok(())
+        check_similarities(similarities)
     }
 
     /// Add the scores of the neighbors at `ranks` to `counts`.
@@ -218,6 +238,9 @@ mod tests {
         let expected: [u8; 16] = [1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2];
         assert_eq!(counts.of_scores(), expected);
         assert_eq!(pool.neighbor_score(4, 2), None);
+        assert_eq!(pool.rated_neighbors(4).collect::<Vec<_>>(), [(0, 15), (1, 0), (3, 15)]);
+        assert_eq!(pool.rated_rows(), [0, 1, 3, 4]);
+        assert_eq!(pool.class_sizes()[..4], [1, 0, 0, 1]);
         assert!(pool.check_k(5, 1).unwrap_err().to_string().contains("the graph has 4 per sample"));
     }
 }

@@ -1,5 +1,6 @@
 //! From the scale a rater answers on to score classes 0..K-1.
 
+use crate::rated::check_num_classes;
 use crate::{Error, Result};
 
 /// The class of a sample that has no rating.
@@ -41,15 +42,6 @@ pub fn bin_linear(ratings: &[f64], lo: f64, hi: f64, num_classes: usize) -> Resu
     }
     check_num_classes(num_classes)?;
     on_scale(ratings, lo, hi, |rating| class_of((rating - lo) * num_classes as f64 / (hi - lo), num_classes))
-}
-
-/// Refuse a number of classes the method is not made for.
-pub(crate) fn check_num_classes(num_classes: usize) -> Result<()> {
-    if (2..=16).contains(&num_classes) {
-        Ok(())
-    } else {
-        Err(Error::value(format!("num_classes must lie in 2..=16, got {num_classes}")))
-    }
 }
 
 fn on_scale(ratings: &[f64], lo: f64, hi: f64, class: impl Fn(f64) -> i8) -> Result<Vec<i8>> {

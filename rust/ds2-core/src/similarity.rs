@@ -2,49 +2,37 @@
 
 use rayon::prelude::*;
 
-use crate::{Error, Result};
+use crate::{Error, Result, Rows};
 
 /// How far rounding may carry a cosine past 1: rows stored as f16 are of unit length to about 1e-3.
 const SLACK: f32 = 0.01;
 
-/// Refuse similarities that are not `width` cosines a row, highest first.
+/// Refuse similarities that are not cosines, highest first in each row.
 ///
 /// # Errors
 ///
-/// [`Error::Shape`] if the values do not fill rows of `width`; [`Error::Value`] at the first row with a value
-/// that is not finite, lies outside [-1, 1], or is larger than the one before it.
-pub(crate) fn check_similarities(similarities: &[f32], width: usize) -> Result<()> {
-    if width == 0 || !similarities.len().is_multiple_of(width) {
-        return Err(Error::shape(format!(
-            "similarities must fill rows of {width} columns, got {} values",
-            similarities.len()
-        )));
-    }
-    let fault = similarities
-        .par_chunks_exact(width)
-        .enumerate()
-        .find_map_first(|(row, values)| fault_in(values).map(|(column, what)| (row, column, what)));
-    match fault {
+/// [`Error::Value`] at the first row with a value that is not finite, lies outside [-1, 1], or is larger than
+/// the one before it.
+pub(crate) fn check_similarities(similarities: Rows<'_, f32>) -> Result<()> {
+    let fault = |row| fault_in(row, similarities.row(row));
+    match (0..similarities.len()).into_par_iter().find_map_first(fault) {
         None => Ok(()),
-        Some((row, column, what)) => Err(Error::value(format!(
-            "similarities[{row}, {column}] = {} {what}",
-            similarities[row * width + column]
-        ))),
+        Some(message) => Err(Error::value(message)),
     }
 }
 
-/// The first column of one row that breaks the rule, and how.
-fn fault_in(values: &[f32]) -> Option<(usize, &'static str)> {
+/// What is wrong with one row.
+fn fault_in(row: usize, values: &[f32]) -> Option<String> {
     let mut before = f32::INFINITY;
     for (column, &value) in values.iter().enumerate() {
         if !value.is_finite() {
-            return Some((column, "is not finite"));
+            return Some(format!("similarity {value} in row {row}, column {column} is not finite"));
         }
         if value.abs() > 1.0 + SLACK {
-            return Some((column, "is not a cosine in [-1, 1]"));
+            return Some(format!("similarity {value} in row {row}, column {column} is no cosine in [-1, 1]"));
         }
         if value > before {
-            return Some((column, "is larger than the one before it; neighbors must come nearest first"));
+            return Some(format!("similarities of row {row} do not descend at column {column}"));
         }
         before = value;
     }
@@ -57,11 +45,11 @@ mod tests {
 
     #[test]
     fn names_the_first_fault() {
-        let text = |values: &[f32], width| check_similarities(values, width).unwrap_err().to_string();
-        assert_eq!(text(&[0.5, 0.4, f32::NAN, 0.1], 2), "similarities[1, 0] = NaN is not finite");
-        assert_eq!(text(&[3.0, 0.4], 2), "similarities[0, 0] = 3 is not a cosine in [-1, 1]");
-        assert!(text(&[0.5, 0.6], 2).ends_with("nearest first"));
-        assert_eq!(text(&[0.5; 3], 2), "similarities must fill rows of 2 columns, got 3 values");
-        assert!(check_similarities(&[1.000_1, 1.0, 0.0, -1.0], 2).is_ok());
+        let check = |values: &[f32]| check_similarities(Rows::new(values, values.len() / 2, 2).unwrap());
+        let text = |values: &[f32]| check(values).unwrap_err().to_string();
+        assert_eq!(text(&[0.5, 0.4, 0.1, f32::NAN]), "similarity NaN in row 1, column 1 is not finite");
+        assert_eq!(text(&[3.0, 0.4]), "similarity 3 in row 0, column 0 is no cosine in [-1, 1]");
+        assert_eq!(text(&[0.5, 0.6]), "similarities of row 0 do not descend at column 1");
+        assert!(check(&[1.000_1, 1.0, 0.0, -1.0]).is_ok());
     }
 }

@@ -180,9 +180,9 @@ mod tests {
         };
         assert_eq!(message(&similarities, 4), "similarities is (5, 4), neighbors is (10, 2)");
         similarities[7] = 0.95;
-        assert_eq!(message(&similarities, 2), "similarities of row 3 do not descend");
+        assert_eq!(message(&similarities, 2), "similarities of row 3 do not descend at column 1");
         similarities[7] = f32::NAN;
-        assert_eq!(message(&similarities, 2), "similarity NaN in row 3 is not finite");
+        assert_eq!(message(&similarities, 2), "similarity NaN in row 3, column 1 is not finite");
     }
 
     /// Close groups are rated without noise, distant ones at random: the close fit must see it.

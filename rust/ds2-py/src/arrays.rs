@@ -1,8 +1,11 @@
 //! numpy arrays as slices, without a copy and without a silent cast.
 
-use numpy::{Element, PyReadonlyArray, PyUntypedArray, PyUntypedArrayMethods};
+use ds2_core::Rows;
+use numpy::{Element, Ix2, PyReadonlyArray, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
+
+use crate::error::to_py;
 
 /// Borrow `value` as a C-contiguous array of exactly this element type and number of dimensions.
 ///
@@ -21,6 +24,11 @@ pub(crate) fn borrow<'py, T: Element, D: numpy::ndarray::Dimension>(
         )));
     }
     Ok(array)
+}
+
+/// A borrowed matrix as rows of the core.
+pub(crate) fn rows<'a, T: Element>(array: &'a PyReadonlyArray<'_, T, Ix2>) -> PyResult<Rows<'a, T>> {
+    Rows::new(array.as_slice()?, array.shape()[0], array.shape()[1]).map_err(to_py)
 }
 
 /// What a caller passed, in a few words: `float64 (100, 10)`, or the type's name.

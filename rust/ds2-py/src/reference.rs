@@ -2,39 +2,13 @@
 
 use ds2_core::paper;
 use ds2_core::reference::{self, DetectionOptions, Sampling};
-use numpy::{IntoPyArray, Ix1, Ix2, Ix3, PyArrayMethods, PyReadonlyArray, PyUntypedArrayMethods};
+use numpy::{IntoPyArray, Ix2, Ix3, PyArrayMethods, PyReadonlyArray, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::arrays::borrow;
+use crate::arrays::{borrow, rows};
 use crate::detached::detached;
-
-/// The columns of a pool as every function here takes them.
-struct Pool<'py> {
-    scores: PyReadonlyArray<'py, i8, Ix1>,
-    neighbors: PyReadonlyArray<'py, u32, Ix2>,
-    similarities: PyReadonlyArray<'py, f32, Ix2>,
-    transition: PyReadonlyArray<'py, f64, Ix2>,
-    prior: PyReadonlyArray<'py, f64, Ix1>,
-}
-
-impl<'py> Pool<'py> {
-    fn borrow(
-        scores: &Bound<'py, PyAny>,
-        neighbors: &Bound<'py, PyAny>,
-        similarities: &Bound<'py, PyAny>,
-        transition: &Bound<'py, PyAny>,
-        prior: &Bound<'py, PyAny>,
-    ) -> PyResult<Self> {
-        Ok(Self {
-            scores: borrow(scores, "scores", "int8 (N,)")?,
-            neighbors: borrow(neighbors, "neighbors", "uint32 (N, L)")?,
-            similarities: borrow(similarities, "similarities", "float32 (N, L)")?,
-            transition: borrow(transition, "T", "float64 (K, K)")?,
-            prior: borrow(prior, "p", "float64 (K,)")?,
-        })
-    }
-}
+use crate::rated::{ModelArrays, RatedArrays};
 
 /// Exact expectation of the consensus counts of the published sampling.
 #[pyfunction]
@@ -46,12 +20,10 @@ fn expected_consensus<'py>(
     duplicate: bool,
     sample_size: Option<usize>,
 ) -> PyResult<Bound<'py, PyDict>> {
-    let scores: PyReadonlyArray<'_, i8, Ix1> = borrow(scores, "scores", "int8 (N,)")?;
-    let neighbors: PyReadonlyArray<'_, u32, Ix2> = borrow(neighbors, "neighbors", "uint32 (N, L)")?;
-    let (score, list, width) = (scores.as_slice()?, neighbors.as_slice()?, neighbors.shape()[1]);
+    let arrays = RatedArrays::borrow(scores, neighbors)?;
+    let columns = arrays.columns()?;
     let sampling = Sampling { duplicate, sample_size };
-    let found =
-        detached(py, None, |_| reference::expected_consensus(score, num_classes, list, width, sampling))?;
+    let found = detached(py, None, |_| reference::expected_consensus(&columns.pool(num_classes)?, sampling))?;
     let out = PyDict::new(py);
     out.set_item("c3", found.c3.into_pyarray(py).reshape([num_classes; 3])?)?;
     out.set_item("truncated", found.truncated)?;
@@ -90,15 +62,13 @@ fn curate_reference<'py>(
     threshold: f64,
     progress: Option<Py<PyAny>>,
 ) -> PyResult<Bound<'py, PyDict>> {
-    let pool = Pool::borrow(scores, neighbors, similarities, transition, prior)?;
-    let (score, list, width) =
-        (pool.scores.as_slice()?, pool.neighbors.as_slice()?, pool.neighbors.shape()[1]);
-    let (similarity, t, p) =
-        (pool.similarities.as_slice()?, pool.transition.as_slice()?, pool.prior.as_slice()?);
+    let (arrays, model) = (RatedArrays::borrow(scores, neighbors)?, ModelArrays::borrow(transition, prior)?);
+    let similarities: PyReadonlyArray<'_, f32, Ix2> = borrow(similarities, "similarities", "float32 (N, L)")?;
+    let (columns, model, similarity) = (arrays.columns()?, model.model()?, rows(&similarities)?);
     let sampling = Sampling { duplicate, sample_size };
     let options = DetectionOptions { sampling, rounds, seed, threshold };
     let found = detached(py, progress, |tick| {
-        reference::detect_misrated(score, p.len(), list, similarity, width, t, p, &options, tick)
+        reference::detect_misrated(&columns.pool(model.num_classes())?, similarity, model, &options, tick)
     })?;
     let out = PyDict::new(py);
     out.set_item("curated", found.curated.into_pyarray(py))?;
@@ -125,13 +95,11 @@ fn curate_paper<'py>(
     k: usize,
     threshold: f64,
 ) -> PyResult<Bound<'py, PyDict>> {
-    let pool = Pool::borrow(scores, neighbors, similarities, transition, prior)?;
-    let (score, list, width) =
-        (pool.scores.as_slice()?, pool.neighbors.as_slice()?, pool.neighbors.shape()[1]);
-    let (similarity, t, p) =
-        (pool.similarities.as_slice()?, pool.transition.as_slice()?, pool.prior.as_slice()?);
+    let (arrays, model) = (RatedArrays::borrow(scores, neighbors)?, ModelArrays::borrow(transition, prior)?);
+    let similarities: PyReadonlyArray<'_, f32, Ix2> = borrow(similarities, "similarities", "float32 (N, L)")?;
+    let (columns, model, similarity) = (arrays.columns()?, model.model()?, rows(&similarities)?);
     let found = detached(py, None, |_| {
-        paper::curate_paper(score, p.len(), list, similarity, width, t, p, k, threshold)
+        paper::curate_paper(&columns.pool(model.num_classes())?, similarity, model, k, threshold)
     })?;
     let out = PyDict::new(py);
     out.set_item("curated", found.curated.into_pyarray(py))?;

@@ -3,11 +3,11 @@
 use ds2_core::longtail::Definition;
 use ds2_core::selection::{self, Preset};
 use ds2_core::{longtail, scale};
-use numpy::{IntoPyArray, Ix1, Ix2, PyArray1, PyReadonlyArray, PyUntypedArrayMethods};
+use numpy::{IntoPyArray, Ix1, Ix2, PyArray1, PyReadonlyArray};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-use crate::arrays::borrow;
+use crate::arrays::{borrow, rows};
 use crate::detached::detached;
 use crate::error::to_py;
 
@@ -23,13 +23,13 @@ fn score_longtail<'py>(
     decimals: Option<u8>,
 ) -> PyResult<Bound<'py, PyArray1<f64>>> {
     let array: PyReadonlyArray<'_, f32, Ix2> = borrow(similarities, "similarities", "float32 (N, L)")?;
-    let (values, width) = (array.as_slice()?, array.shape()[1]);
+    let similarities = rows(&array)?;
     let definition = match definition {
         "paper" => Definition::Paper,
         "reference" => Definition::Reference,
         other => return Err(unknown("definition", &["paper", "reference"], other)),
     };
-    let scores = detached(py, None, |_| longtail::score_longtail(values, width, k, definition, decimals))?;
+    let scores = detached(py, None, |_| longtail::score_longtail(similarities, k, definition, decimals))?;
     Ok(scores.into_pyarray(py))
 }
 

@@ -2,8 +2,8 @@
 
 use rayon::prelude::*;
 
-use super::{Graph, Sampling};
-use crate::{Error, Result};
+use super::Sampling;
+use crate::{Error, RatedPool, Result};
 
 /// Rows whose sums are taken together; fixed, so that the result does not depend on the thread count.
 const BLOCK: usize = 4096;
@@ -31,37 +31,29 @@ pub struct Consensus {
 ///
 /// `c3[y_n, b, l_t] += f^2 (1-f)^(t-2) * #{s < t: l_s = b}` for t = 2, 3, ...
 ///
-/// divided by its sum. Arguments: `scores` `(N,)` in -1..K, `neighbors` `(N, width)` nearest first. With
+/// divided by its sum. With
 /// `duplicate = false` and `sample_size = None` these are the plain counts of a sample and its two nearest
 /// neighbors. Source: published code, estimation of consensus (the expectation instead of 50 random rounds:
-/// Deviation D3, D7). O(N width K) time, O(K^3) memory a block of rows; parallel, same bits for any number of
+/// Deviation D3, D7). O(N L K) time, O(K^3) memory a block of rows; parallel, same bits for any number of
 /// threads.
 ///
 /// # Errors
 ///
-/// [`Error::Shape`], [`Error::Value`] for scores or neighbors that do not fit; [`Error::Value`] if no rated
-/// sample finds two rated copies.
-pub fn expected_consensus(
-    scores: &[i8],
-    num_classes: usize,
-    neighbors: &[u32],
-    width: usize,
-    sampling: Sampling,
-) -> Result<Consensus> {
-    let graph = Graph::new(scores, num_classes, neighbors, width)?;
-    let rated = graph.rated_rows();
-    let weights = weights(sampling.share(rated.len()), 1 + width * sampling.copies());
+/// [`Error::Value`] if no rated sample finds two rated copies.
+pub fn expected_consensus(pool: &RatedPool<'_>, sampling: Sampling) -> Result<Consensus> {
+    let rated = pool.rated_rows();
+    let weights = weights(sampling.share(rated.len()), 1 + pool.depth() * sampling.copies());
     let blocks: Vec<Block> = rated
         .par_chunks(BLOCK)
         .map(|rows| {
-            let mut block = Block::new(num_classes);
+            let mut block = Block::new(pool.num_classes());
             for &row in rows {
-                block.add(&graph, row as usize, &weights, sampling.duplicate);
+                block.add(pool, row as usize, &weights, sampling.duplicate);
             }
             block
         })
         .collect();
-    let mut total = Block::new(num_classes);
+    let mut total = Block::new(pool.num_classes());
     for block in &blocks {
         total.merge(block);
     }
@@ -98,13 +90,13 @@ impl Block {
         Self { c3: vec![0.0; num_classes.pow(3)], mass: 0.0, num_classes }
     }
 
-    fn add(&mut self, graph: &Graph, row: usize, weights: &[f64], duplicate: bool) {
-        let Some(own) = graph.score(row) else { return };
+    fn add(&mut self, pool: &RatedPool<'_>, row: usize, weights: &[f64], duplicate: bool) {
+        let Some(own) = pool.score(row) else { return };
         let k = self.num_classes;
         let plane = &mut self.c3[own * k * k..(own + 1) * k * k];
         let twin = duplicate.then_some(own);
         let copies = 1 + usize::from(duplicate);
-        let others = graph.rated_neighbors(row).flat_map(|(_, score)| std::iter::repeat_n(score, copies));
+        let others = pool.rated_neighbors(row).flat_map(|(_, score)| std::iter::repeat_n(score, copies));
         let mut before = [0.0f64; 16];
         for (passed, (score, &weight)) in twin.into_iter().chain(others).zip(weights).enumerate() {
             for (first, &count) in before[..k].iter().enumerate() {
@@ -124,16 +116,22 @@ impl Block {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Rows;
 
     const SCORES: [i8; 3] = [0, 1, 1];
     const NEIGHBORS: [u32; 6] = [1, 2, 2, 0, 1, 0];
 
+    fn pool<'a>(scores: &'a [i8], neighbors: &'a [u32]) -> RatedPool<'a> {
+        let depth = neighbors.len() / scores.len();
+        RatedPool::new(scores, Rows::new(neighbors, scores.len(), depth).unwrap(), 2).unwrap()
+    }
+
     #[test]
     fn known_answer_at_one_half() {
         // No whole number of six copies gives f = 1/2, so the weights are set by hand.
-        let graph = Graph::new(&SCORES, 2, &NEIGHBORS, 2).unwrap();
+        let pool = pool(&SCORES, &NEIGHBORS);
         let mut block = Block::new(2);
-        (0..3).for_each(|row| block.add(&graph, row, &weights(0.5, 5), true));
+        (0..3).for_each(|row| block.add(&pool, row, &weights(0.5, 5), true));
         let sum: f64 = block.c3.iter().sum();
         let expected = [0.0, 0.192_308, 0.0, 0.141_026, 0.025_641, 0.0, 0.230_769, 0.410_256];
         for (value, expected) in block.c3.iter().zip(expected) {
@@ -144,7 +142,7 @@ mod tests {
     #[test]
     fn known_answer_when_all_copies_are_drawn() {
         let sampling = Sampling { duplicate: true, sample_size: None };
-        let consensus = expected_consensus(&SCORES, 2, &NEIGHBORS, 2, sampling).unwrap();
+        let consensus = expected_consensus(&pool(&SCORES, &NEIGHBORS), sampling).unwrap();
         let mut expected = [0.0; 8];
         (expected[0b001], expected[0b111]) = (1.0 / 3.0, 2.0 / 3.0);
         for (value, expected) in consensus.c3.iter().zip(expected) {
@@ -156,7 +154,7 @@ mod tests {
     #[test]
     fn plain_options_count_the_two_nearest_neighbors() {
         let sampling = Sampling { duplicate: false, sample_size: None };
-        let consensus = expected_consensus(&SCORES, 2, &NEIGHBORS, 2, sampling).unwrap();
+        let consensus = expected_consensus(&pool(&SCORES, &NEIGHBORS), sampling).unwrap();
         let mut expected = [0.0; 8];
         (expected[0b011], expected[0b110]) = (1.0 / 3.0, 2.0 / 3.0);
         assert!(consensus.c3.iter().zip(expected).all(|(value, expected)| (value - expected).abs() < 1e-12));
@@ -167,7 +165,7 @@ mod tests {
         // 60 rated rows, 2 neighbors: f = 107/119, positions 5.
         let neighbors: Vec<u32> = (0..60).flat_map(|row| [(row + 1) % 60, (row + 2) % 60]).collect();
         let scores: Vec<i8> = (0..60).map(|row| row % 2).collect();
-        let consensus = expected_consensus(&scores, 2, &neighbors, 2, Sampling::default()).unwrap();
+        let consensus = expected_consensus(&pool(&scores, &neighbors), Sampling::default()).unwrap();
         let f = Sampling::default().share(60);
         let expected = (1.0 - f).powi(5) + 5.0 * f * (1.0 - f).powi(4);
         assert!((consensus.truncated - expected).abs() < 1e-12);
@@ -175,7 +173,7 @@ mod tests {
 
     #[test]
     fn a_pool_without_pairs_is_refused() {
-        let text = expected_consensus(&[-1, 0], 2, &[1, 0], 1, Sampling::default()).unwrap_err().to_string();
+        let text = expected_consensus(&pool(&[-1, 0], &[1, 0]), Sampling::default()).unwrap_err().to_string();
         assert!(text.starts_with("no rated sample has two rated neighbors"), "{text}");
     }
 }

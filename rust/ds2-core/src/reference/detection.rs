@@ -5,9 +5,11 @@ use rayon::prelude::*;
 use super::random::Stream;
 use super::tally::{Detection, Tally, Verdict};
 use super::votes::{Ballot, Drawn, vote};
-use super::{Graph, Sampling, misrated_shares};
+use super::{Sampling, misrated_shares};
+use crate::evidence::check_same_classes;
 use crate::progress::{Progress, tick};
-use crate::{Error, Result};
+use crate::transition::Model;
+use crate::{Error, RatedPool, Result, Rows};
 
 /// The share flagged where T and p call a whole class misrated, and where they call none of it so.
 const SHARE_OF_ALL: f64 = 0.95;
@@ -45,8 +47,7 @@ impl Default for DetectionOptions {
 /// - confidence: that value times `p_misrated`;
 /// - curated: the suggested score if misrated and confidence >= threshold, else the score.
 ///
-/// Arguments: `scores` `(N,)` in -1..K, `neighbors` and `similarities` `(N, width)` nearest first, `transition`
-/// `(K, K)`, `prior` `(K,)`. Source: published code, detection (f32 distances, rounds drawn by a counter-based
+/// `similarities` `(N, L)` belong to the pool's neighbors, nearest first. Source: published code, detection (f32 distances, rounds drawn by a counter-based
 /// generator: Deviations D5, D7). O(rounds x (N + drawn x list)); rounds run in parallel and only integers are
 /// added up, so the result is the same for any number of threads. `progress` is called with rounds.
 ///
@@ -54,36 +55,31 @@ impl Default for DetectionOptions {
 ///
 /// [`Error::Shape`], [`Error::Value`] for arguments that do not fit together or are out of range;
 /// [`Error::Interrupted`] if `progress` returned `false`.
-#[expect(clippy::too_many_arguments, reason = "columns of one pool, each with its own meaning")]
 pub fn detect_misrated(
-    scores: &[i8],
-    num_classes: usize,
-    neighbors: &[u32],
-    similarities: &[f32],
-    width: usize,
-    transition: &[f64],
-    prior: &[f64],
+    pool: &RatedPool<'_>,
+    similarities: Rows<'_, f32>,
+    model: Model<'_>,
     options: &DetectionOptions,
     progress: Progress,
 ) -> Result<Detection> {
-    let graph = Graph::new(scores, num_classes, neighbors, width)?;
-    graph.check_similarities(similarities)?;
+    check_same_classes(pool, model)?;
+    pool.check_similarities(similarities)?;
     check_options(options)?;
-    let shares = misrated_shares(transition, prior, &graph.class_sizes())?;
-    let pool = Pool { graph, similarities, rated: graph.rated_rows(), shares, options };
-    let mut tally = Tally::new(graph.len(), num_classes);
+    let shares = misrated_shares(model, &pool.class_sizes());
+    let law = Law { pool: *pool, similarities, rated: pool.rated_rows(), shares, options };
+    let mut tally = Tally::new(pool.len(), pool.num_classes());
     let together = u32::try_from(rayon::current_num_threads()).unwrap_or(1);
     let mut done = 0;
     while done < options.rounds {
         let end = options.rounds.min(done + together);
-        let rounds: Vec<_> = (done..end).into_par_iter().map(|round| pool.judge(&pool.draw(round))).collect();
+        let rounds: Vec<_> = (done..end).into_par_iter().map(|round| law.judge(&law.draw(round))).collect();
         for verdicts in &rounds {
             tally.add(verdicts);
         }
         done = end;
         tick(progress, done as usize, options.rounds as usize)?;
     }
-    Ok(tally.finish(&graph, options.threshold))
+    Ok(tally.finish(pool, options.threshold))
 }
 
 fn check_options(options: &DetectionOptions) -> Result<()> {
@@ -96,22 +92,23 @@ fn check_options(options: &DetectionOptions) -> Result<()> {
     Ok(())
 }
 
-struct Pool<'a> {
-    graph: Graph<'a>,
-    similarities: &'a [f32],
+/// All that a round depends on.
+struct Law<'a> {
+    pool: RatedPool<'a>,
+    similarities: Rows<'a, f32>,
     rated: Vec<u32>,
     shares: Vec<Option<f64>>,
     options: &'a DetectionOptions,
 }
 
-impl Pool<'_> {
+impl Law<'_> {
     /// How many copies of each row round `round` draws: a partial Fisher-Yates shuffle of all copies.
     fn draw(&self, round: u32) -> Drawn {
         let rated = self.rated.len();
         let copies = rated * self.options.sampling.copies();
         let mut stream = Stream::new(self.options.seed, u64::from(round));
         let mut deck: Vec<u32> = self.rated.iter().copied().cycle().take(copies).collect();
-        let mut drawn = Drawn::none(&self.graph);
+        let mut drawn = Drawn::none(&self.pool);
         for next in 0..self.options.sampling.drawn(rated) {
             deck.swap(next, next + stream.below(copies - next));
             drawn.add(deck[next] as usize);
@@ -121,13 +118,13 @@ impl Pool<'_> {
 
     /// One verdict a row: what the round said about it.
     fn judge(&self, drawn: &Drawn) -> Vec<Verdict> {
-        let mut verdicts = vec![Verdict::ABSENT; self.graph.len()];
+        let mut verdicts = vec![Verdict::ABSENT; self.pool.len()];
         let mut ballots: Vec<(u32, Ballot)> = Vec::with_capacity(self.rated.len());
-        let mut disagreements = vec![Vec::new(); self.graph.num_classes()];
+        let mut disagreements = vec![Vec::new(); self.pool.num_classes()];
         for &row in &self.rated {
             let (copies, own) = drawn.get(row as usize);
             if copies > 0 {
-                let ballot = vote(&self.graph, self.similarities, drawn, row as usize);
+                let ballot = vote(&self.pool, self.similarities, drawn, row as usize);
                 disagreements[own].extend(std::iter::repeat_n(ballot.disagreement, copies));
                 ballots.push((row, ballot));
             }
@@ -203,18 +200,13 @@ mod tests {
     #[test]
     fn a_draw_takes_its_number_of_copies_evenly() {
         let (scores, neighbors, similarities) = ring(50, 12);
-        let graph = Graph::new(&scores, 3, &neighbors, 12).unwrap();
+        let pool = RatedPool::new(&scores, Rows::new(&neighbors, 50, 12).unwrap(), 3).unwrap();
+        let similarities = Rows::new(&similarities, 50, 12).unwrap();
         let options = DetectionOptions::default();
-        let pool = Pool {
-            graph,
-            similarities: &similarities,
-            rated: graph.rated_rows(),
-            shares: vec![],
-            options: &options,
-        };
+        let law = Law { pool, similarities, rated: pool.rated_rows(), shares: vec![], options: &options };
         let mut often = vec![0usize; 50];
         for round in 0..1_000 {
-            let drawn = pool.draw(round);
+            let drawn = law.draw(round);
             let copies: Vec<usize> = (0..50).map(|row| drawn.get(row).0).collect();
             assert_eq!(copies.iter().sum::<usize>(), 90);
             often.iter_mut().zip(copies).for_each(|(sum, copies)| *sum += copies);
@@ -226,7 +218,9 @@ mod tests {
     #[test]
     fn thread_count_and_progress_do_not_change_the_result() {
         let (scores, neighbors, similarities) = ring(500, 30);
-        let t = [0.8, 0.1, 0.1, 0.1, 0.8, 0.1, 0.1, 0.1, 0.8];
+        let rated = RatedPool::new(&scores, Rows::new(&neighbors, 500, 30).unwrap(), 3).unwrap();
+        let similarities = Rows::new(&similarities, 500, 30).unwrap();
+        let model = Model::new(&[0.8, 0.1, 0.1, 0.1, 0.8, 0.1, 0.1, 0.1, 0.8], &[0.4, 0.4, 0.2]).unwrap();
         let run = |threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             let mut seen = vec![];
@@ -236,17 +230,7 @@ mod tests {
                     true
                 };
                 let options = DetectionOptions::default();
-                detect_misrated(
-                    &scores,
-                    3,
-                    &neighbors,
-                    &similarities,
-                    30,
-                    &t,
-                    &[0.4, 0.4, 0.2],
-                    &options,
-                    &mut progress,
-                )
+                detect_misrated(&rated, similarities, model, &options, &mut progress)
             });
             assert_eq!(seen.last(), Some(&(51, 51)));
             found.unwrap()
@@ -260,20 +244,12 @@ mod tests {
     #[test]
     fn stops_when_asked_and_refuses_bad_options() {
         let (scores, neighbors, similarities) = ring(20, 12);
-        let t = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0];
+        let rated = RatedPool::new(&scores, Rows::new(&neighbors, 20, 12).unwrap(), 3).unwrap();
+        let similarities = Rows::new(&similarities, 20, 12).unwrap();
+        let model = Model::new(&[1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0], &[0.4, 0.4, 0.2]).unwrap();
         let run = |options: DetectionOptions, go_on| {
             let mut progress = |_, _| go_on;
-            detect_misrated(
-                &scores,
-                3,
-                &neighbors,
-                &similarities,
-                12,
-                &t,
-                &[0.4, 0.4, 0.2],
-                &options,
-                &mut progress,
-            )
+            detect_misrated(&rated, similarities, model, &options, &mut progress)
         };
         let defaults = DetectionOptions::default();
         assert!(matches!(run(defaults, false), Err(Error::Interrupted)));

@@ -1,7 +1,7 @@
 //! The published fit of T and p: Adam on the distance between modeled and counted consensus.
 
 use super::objective::Objective;
-use crate::scale::check_num_classes;
+use crate::rated::check_num_classes;
 use crate::{Error, Result};
 
 /// Updates of the published fit; it evaluates once more and keeps the last iterate, not the best.

@@ -15,7 +15,6 @@
 mod consensus;
 mod detection;
 mod fit;
-mod graph;
 mod objective;
 mod random;
 mod share;
@@ -30,7 +29,6 @@ pub use detection::{DetectionOptions, detect_misrated};
 pub use fit::{Fit, UPDATES, fit_transition};
 pub use tally::Detection;
 
-pub(crate) use graph::Graph;
 pub(crate) use share::misrated_shares;
 
 /// How the published code draws the rows of one round.

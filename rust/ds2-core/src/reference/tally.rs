@@ -1,6 +1,6 @@
 //! What all rounds together say about each sample.
 
-use super::Graph;
+use crate::RatedPool;
 
 /// What one round said about one row, packed into a byte (a round keeps one for every row of the pool).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,8 +79,8 @@ impl Tally {
         }
     }
 
-    pub(crate) fn finish(self, graph: &Graph, threshold: f64) -> Detection {
-        let len = graph.len();
+    pub(crate) fn finish(self, pool: &RatedPool<'_>, threshold: f64) -> Detection {
+        let len = pool.len();
         let mut found = Detection {
             misrated: Vec::with_capacity(len),
             p_misrated: Vec::with_capacity(len),
@@ -92,7 +92,7 @@ impl Tally {
             visits: self.visits,
         };
         for (row, favors) in self.favors.chunks_exact(self.num_classes).enumerate() {
-            let outcome = match graph.score(row) {
+            let outcome = match pool.score(row) {
                 Some(own) => Outcome::of(found.visits[row], favors, own, threshold),
                 None => Outcome::UNRATED,
             };

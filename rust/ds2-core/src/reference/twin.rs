@@ -2,6 +2,7 @@
 
 use super::random::Stream;
 use super::{DetectionOptions, Sampling};
+use crate::{RatedPool, Rows};
 
 /// `m3[a, b, c] = sum_i p_i T_ia T_ib T_ic`, all K^3 entries.
 pub(super) fn model(transition: &[f64], prior: &[f64]) -> Vec<f64> {
@@ -121,7 +122,7 @@ impl SmallPool {
         Self { scores, similarity }
     }
 
-    pub(crate) fn width(&self) -> usize {
+    fn width(&self) -> usize {
         self.scores.len() - 1
     }
 
@@ -138,6 +139,18 @@ impl SmallPool {
         };
         let neighbors = lists().map(|(_, neighbor)| u32::try_from(neighbor).unwrap()).collect();
         (neighbors, lists().map(|(row, neighbor)| self.similarity[row][neighbor]).collect())
+    }
+
+    /// The pool over the neighbors of [`Self::graph`], and their similarities as rows.
+    pub(crate) fn rated<'a>(
+        &'a self,
+        graph: &'a (Vec<u32>, Vec<f32>),
+        num_classes: usize,
+    ) -> (RatedPool<'a>, Rows<'a, f32>) {
+        let (len, width) = (self.scores.len(), self.width());
+        let neighbors = Rows::new(&graph.0, len, width).unwrap();
+        let similarities = Rows::new(&graph.1, len, width).unwrap();
+        (RatedPool::new(&self.scores, neighbors, num_classes).unwrap(), similarities)
     }
 
     /// Scores of the other copies as row `n` sees them.
@@ -256,6 +269,7 @@ mod tests {
 
     use super::*;
     use crate::reference::{detect_misrated, expected_consensus};
+    use crate::transition::Model;
 
     const T: [f64; 9] = [0.7, 0.2, 0.1, 0.1, 0.8, 0.1, 0.0, 0.4, 0.6];
     const P: [f64; 3] = [0.3, 0.4, 0.3];
@@ -271,7 +285,8 @@ mod tests {
             let pool = SmallPool::random(len, 3, unrated, seed);
             let sampling = Sampling { duplicate, sample_size: size };
             let rated = pool.scores.iter().filter(|&&score| score >= 0).count();
-            let fast = expected_consensus(&pool.scores, 3, &pool.graph().0, pool.width(), sampling);
+            let graph = pool.graph();
+            let fast = expected_consensus(&pool.rated(&graph, 3).0, sampling);
             prop_assume!(fast.is_ok());
             let slow = pool.consensus(3, sampling.share(rated), sampling.copies());
             for (a, b) in fast.unwrap().c3.iter().zip(&slow) {
@@ -289,10 +304,10 @@ mod tests {
             let options = DetectionOptions {
                 sampling: Sampling { duplicate, sample_size: size }, rounds: 7, seed, threshold: 0.2,
             };
-            let (neighbors, similarities) = pool.graph();
-            let fast = detect_misrated(
-                &pool.scores, 3, &neighbors, &similarities, pool.width(), &T, &P, &options, &mut |_, _| true,
-            ).unwrap();
+            let graph = pool.graph();
+            let (rated, similarities) = pool.rated(&graph, 3);
+            let model = Model::new(&T, &P).unwrap();
+            let fast = detect_misrated(&rated, similarities, model, &options, &mut |_, _| true).unwrap();
             for (row, judged) in pool.detect(3, &T, &P, &options).iter().enumerate() {
                 prop_assert_eq!(fast.visits[row], judged.visits);
                 let flags: u32 = judged.favors.iter().sum();

@@ -1,6 +1,6 @@
 //! The votes on one sample inside one round, and how well they agree with its own score.
 
-use super::Graph;
+use crate::{RatedPool, Rows};
 
 /// Length of the list that votes: the sample itself, its copy if drawn, then drawn copies of its neighbors.
 pub(crate) const LIST: usize = 10;
@@ -19,11 +19,10 @@ impl Drawn {
     const COPY: u8 = 1 << 4;
 
     /// No row drawn yet.
-    pub(crate) fn none(graph: &Graph) -> Self {
+    pub(crate) fn none(pool: &RatedPool<'_>) -> Self {
         // Unrated rows are never drawn, so what stands for their score is never read.
-        let score =
-            |row| graph.score(row).map_or(0, |score| u8::try_from(score).expect("at most 16 classes"));
-        Self((0..graph.len()).map(score).collect())
+        let score = |row| pool.score(row).map_or(0, |score| u8::try_from(score).expect("at most 16 classes"));
+        Self((0..pool.len()).map(score).collect())
     }
 
     /// Draw one more copy of a rated row.
@@ -55,15 +54,14 @@ pub(crate) struct Ballot {
 /// A member at cosine distance v votes `1 - v` for its score; the sample's own vote is `1 - 2 v1 + v2`, where v1
 /// and v2 are the distances of the two members after it. In a list of two v2 counts as v1, in a list of one
 /// both count as 0.
-pub(crate) fn vote(graph: &Graph, similarities: &[f32], drawn: &Drawn, row: usize) -> Ballot {
+pub(crate) fn vote(pool: &RatedPool<'_>, similarities: Rows<'_, f32>, drawn: &Drawn, row: usize) -> Ballot {
     let (copies, own) = drawn.get(row);
     let mut votes = [0.0f64; 16];
     // Distances of the first two members after the sample itself; its copy lies at distance 0.
     let mut nearest = [0.0f32; 2];
     votes[own] += (copies - 1) as f64;
     let mut listed = copies;
-    let similarities = &similarities[row * graph.width()..(row + 1) * graph.width()];
-    for (&neighbor, &similarity) in graph.neighbors(row).iter().zip(similarities) {
+    for (&neighbor, &similarity) in pool.neighbors(row).iter().zip(similarities.row(row)) {
         let (copies, score) = drawn.get(neighbor as usize);
         let copies = copies.min(LIST - listed);
         let distance = 1.0 - similarity;
@@ -81,7 +79,7 @@ pub(crate) fn vote(graph: &Graph, similarities: &[f32], drawn: &Drawn, row: usiz
         nearest[1] = nearest[0];
     }
     votes[own] += f64::from(1.0 - (2.0 * nearest[0] - nearest[1]));
-    ballot(&votes[..graph.num_classes()], own, listed < LIST)
+    ballot(&votes[..pool.num_classes()], own, listed < LIST)
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "at most 16 classes")]
@@ -106,14 +104,14 @@ mod tests {
             .flat_map(|row| (0..scores.len()).filter(move |&other| other != row))
             .map(|other| u32::try_from(other).unwrap())
             .collect();
-        let graph = Graph::new(scores, 3, &neighbors, width).unwrap();
+        let pool = RatedPool::new(scores, Rows::new(&neighbors, scores.len(), width).unwrap(), 3).unwrap();
         let mut all = vec![0.0; neighbors.len()];
         all[..width].copy_from_slice(similarities);
-        let mut drawn = Drawn::none(&graph);
+        let mut drawn = Drawn::none(&pool);
         for (row, &copies) in copies.iter().enumerate() {
             (0..copies).for_each(|_| drawn.add(row));
         }
-        vote(&graph, &all, &drawn, 0)
+        vote(&pool, Rows::new(&all, scores.len(), width).unwrap(), &drawn, 0)
     }
 
     #[test]
