@@ -62,6 +62,14 @@ def test_a_new_file_obeys_the_umask(tmp_path):
     assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o640
 
 
+def test_a_body_that_removes_its_file(tmp_path):
+    target = tmp_path / "a.json"
+    with pytest.raises(RunError) as caught, atomic_path(target) as temporary:
+        temporary.unlink()
+    assert caught.value.message == f"cannot write `{target}`: no such file or directory"
+    assert names(tmp_path) == []
+
+
 def test_no_folder(tmp_path):
     target = tmp_path / "missing" / "a.json"
     with pytest.raises(RunError) as caught, atomic_path(target):

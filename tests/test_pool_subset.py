@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -263,19 +264,22 @@ class TestRefusals:
             lambda: write_subset(pool, [0, 1], tmp_path / "o.jsonl", add_columns=more),
         )
 
-    @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is full")  # noqa: PTH110
-    def test_a_full_disk(self, pool, tmp_path, monkeypatch):
-        """The disk is /dev/full: what fails is the write itself, in the library that writes."""
+    @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is full")
+    @pytest.mark.parametrize("kind", ["jsonl", "jsonl.gz", "jsonl.xz", "csv", "parquet", "arrow"])
+    def test_a_full_disk(self, pool, tmp_path, monkeypatch, kind):
+        """The file written to is /dev/full: what fails is the library that writes."""
         monkeypatch.setattr("secrets.token_hex", lambda _: "0")
-        real = tmp_path / ".0.out.jsonl"
-        keep = type(real).touch
+        path = tmp_path / f"out.{kind}"
+        temporary, touch = path.with_name(f".0.{path.name}"), Path.touch
 
-        def touch(path, *args, **options):
-            return path.symlink_to("/dev/full") if path == real else keep(path, *args, **options)
+        def linked(self, *args, **options):
+            return (
+                self.symlink_to("/dev/full") if self == temporary else touch(self, *args, **options)
+            )
 
-        monkeypatch.setattr(type(real), "touch", touch)
-        with pytest.raises(RunError, match=r"^cannot write `.*out.jsonl`: .*space"):
-            write_subset(pool, [0], tmp_path / "out.jsonl")
+        monkeypatch.setattr(Path, "touch", linked)
+        with pytest.raises(RunError, match=r"^cannot write `.*`: .*no space left on device"):
+            write_subset(pool, [0], path)
         assert sorted(each.name for each in tmp_path.iterdir()) == ["in"]
 
 

@@ -28,7 +28,8 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         The path to write to.
 
     Raises:
-        RunError: if the folder does not exist or cannot be written, or the target is a folder.
+        RunError: if the folder does not exist or cannot be written, the target is a folder, or
+            the disk is full by the end. What the body raises passes through.
 
     Example:
         >>> import tempfile
@@ -50,10 +51,10 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise _cannot_write(path, target, error) from error
     try:
         yield temporary
-        _flush(temporary)
-        if target.exists():
-            temporary.chmod(target.stat().st_mode)
-        temporary.replace(target)
+        try:
+            _finish(temporary, target)
+        except OSError as error:
+            raise _cannot_write(path, target, error) from error
     except BaseException:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -73,10 +74,14 @@ def _cannot_write(path: str | os.PathLike[str], target: Path, error: OSError) ->
     return RunError(f"cannot write `{path}`: {reason}", "choose a folder you may write to")
 
 
-def _flush(path: Path) -> None:
+def _finish(temporary: Path, target: Path) -> None:
     # Opened for writing: Windows refuses to flush a read-only handle.
-    with path.open("rb+") as file:
+    with temporary.open("rb+") as file:
+        # A full disk may only show here.
         os.fsync(file.fileno())
+    if target.exists():
+        temporary.chmod(target.stat().st_mode)
+    temporary.replace(target)
 
 
 def _flush_folder(folder: Path) -> None:

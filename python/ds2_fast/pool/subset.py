@@ -66,16 +66,8 @@ def write_subset(
                 write_rows(_json_rows(pool, chosen, added), temporary, kind, compression)
             else:
                 write_frame(_frame(pool, chosen, added), temporary, kind, compression)
-        except PolarsError as error:
-            raise PoolError(
-                f"cannot write `{path}`: {_first_line(error)}",
-                "choose another format, for example .jsonl or .parquet",
-            ) from None
-        except OSError as error:
-            reason = (error.strerror or _first_line(error)).lower()
-            raise RunError(
-                f"cannot write `{path}`: {reason}", "make room, or choose another folder"
-            ) from None
+        except (PolarsError, OSError) as error:
+            raise _cannot_write(path, error) from None
     return Path(path)
 
 
@@ -162,6 +154,18 @@ def _json_rows(pool: Pool, rows: NDArray[np.int64], added: pl.DataFrame | None) 
         pl.when(bare.str.strip_chars_end(JSON_SPACE) == "{").then(pl.lit("")).otherwise(pl.lit(","))
     ).to_series()
     return bare + ends + encode_rows(added).str.slice(1)
+
+
+def _cannot_write(path: str | os.PathLike[str], error: Exception) -> PoolError | RunError:
+    reason = _first_line(error)
+    # Some of its errors of the disk polars only tells by their text.
+    if isinstance(error, OSError) or "underlying IO error" in reason:
+        reason = reason.rpartition("underlying IO error: ")[2].lower()
+        return RunError(f"cannot write `{path}`: {reason}", "make room, or choose another folder")
+    return PoolError(
+        f"cannot write `{path}`: {reason}",
+        "choose another format, for example .jsonl or .parquet",
+    )
 
 
 def _first_line(error: Exception) -> str:
