@@ -77,8 +77,8 @@ def check_roles(frame: pl.DataFrame, schema: Schema) -> None:
         if items is None:
             continue
         role = turns.keys[0]
-        known = frame.select(pl.col(turns.column).list.explode().struct.field(role).unique())
-        if any(_role(name, schema.roles) is None for name in known[role]):
+        spoken = frame[turns.column].drop_nulls().explode(empty_as_null=False)
+        if any(_role(name, schema.roles) is None for name in spoken.struct.field(role).unique()):
             # Slow and sure: finds the row, for the error.
             conversations_of(frame.select(turns.column), Schema(schema.name, turns=(turns,),
                              roles=schema.roles))  # fmt: skip

@@ -163,7 +163,7 @@ def _column(pool: Pool, name: str) -> _Found:
             f"row {row} of {what} has {counted(has, 'number')}, the first one has {wanted[0]}",
             "embed all samples with the same model",
         )
-    flat = column.explode()
+    flat = column.explode(empty_as_null=False)
     if flat.null_count():
         row = int(flat.is_null().arg_true()[0]) // wanted[0]
         raise PoolError(f"row {row} of {what} holds a null", "embed that sample again")
