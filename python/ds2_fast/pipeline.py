@@ -133,10 +133,13 @@ def select(
         Ds2Error: for input that cannot be used; the message says what is wrong and the hint what
             mends it.
     """
+    from ds2_fast.pool import write_subset
+
     defaults = _preset(preset)
     curation, k = curation or defaults.curation, k or defaults.k
     pool, folder = _open_pool(data, run_dir, pool_options, narrator)
     sizes = parse_sizes(n, len(pool))
+    files = _output_files(pool, output, sizes)
     if preset == "reference" and len(sizes) > 1:
         raise PoolError(
             "the `reference` order depends on n, so its subsets are not nested",
@@ -191,8 +194,9 @@ def select(
         )
         indices = _chosen(sheet)
         report = _report(line, pool, found, sheet, settings)
-        files = _write_subsets(pool, indices, sizes, output, sheet if add_columns else None)
-        for file, size in files:
+        for size, file in files.items():
+            rows = indices[:size]
+            write_subset(pool, rows, file, add_columns=sheet[rows] if add_columns else None)
             narrator.done("wrote", f"{size:,} samples to {file}")
         return Result(
             indices,
@@ -394,23 +398,14 @@ def _chosen(sheet: pl.DataFrame) -> NDArray[np.uint32]:
     return rows["ds2_index"].to_numpy()
 
 
-def _write_subsets(
-    pool: Pool,
-    indices: NDArray[np.uint32],
-    sizes: tuple[int, ...],
-    output: str | Path | None,
-    extra: pl.DataFrame | None,
-) -> list[tuple[Path, int]]:
-    """Write one file per size; nested sizes get the size into the name."""
-    if output is None or not sizes:
-        return []
-    from ds2_fast.pool import write_subset
+def _output_files(pool: Pool, output: str | Path | None, sizes: tuple[int, ...]) -> dict[int, Path]:
+    """Name one file per size, and see that each can be written before any work is done."""
+    from ds2_fast.pool import check_output
 
+    if output is None:
+        return {}
     path = Path(output)
-    written = []
-    for size in sizes:
-        file = path if len(sizes) == 1 else sized(path, size)
-        rows = indices[:size]
-        write_subset(pool, rows, file, add_columns=extra)
-        written.append((file, size))
-    return written
+    files = {size: path if len(sizes) == 1 else sized(path, size) for size in sizes}
+    for file in files.values():
+        check_output(pool, file)
+    return files

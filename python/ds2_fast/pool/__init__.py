@@ -13,7 +13,7 @@ from ds2_fast.pool.scores import (
     read_scores,
     score_ratings,
 )
-from ds2_fast.pool.subset import write_subset
+from ds2_fast.pool.subset import check_output, write_subset
 
 __all__ = [
     "SCHEMAS",
@@ -23,6 +23,7 @@ __all__ = [
     "Schema",
     "Scores",
     "Turn",
+    "check_output",
     "find_score_columns",
     "read_embeddings",
     "read_pool",

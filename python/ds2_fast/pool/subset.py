@@ -6,6 +6,7 @@ import fnmatch
 import glob
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,23 @@ from ds2_fast.pool.phrases import named
 from ds2_fast.pool.pool import Pool
 from ds2_fast.pool.tables import SOURCE
 from ds2_fast.pool.writing import encode_rows, write_frame, write_rows
+
+
+class _ProbeError(Exception):
+    """Ends an attempt to write that was only meant to be tried."""
+
+
+def check_output(pool: Pool, path: str | os.PathLike[str]) -> None:
+    """See whether `write_subset` could write a subset of the pool to a path; nothing is left there.
+
+    Raises:
+        PoolError: the path belongs to the pool, or its kind is not known.
+        RunError: the folder does not exist or cannot be written.
+    """
+    _kind(pool, path)
+    _refuse_input(pool, Path(path))
+    with suppress(_ProbeError), atomic_path(path):
+        raise _ProbeError
 
 
 def write_subset(
