@@ -56,7 +56,7 @@ class HubServer:
     def count(self, method: str, ending: str) -> int:
         return sum(1 for m, path, _ in self.requests if m == method and path.endswith(ending))
 
-    def _handler(self) -> type[BaseHTTPRequestHandler]:  # noqa: C901 (one small class)
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
         hub = self
 
         class Handler(BaseHTTPRequestHandler):

@@ -48,7 +48,8 @@ def choose_network(files: Collection[str], where: str) -> str:
         reason = f"it has only {', '.join(found)}" if found else "it has no weights"
     raise ModelError(
         f"`{where}` holds neither {_ONNX_FILES[0]} nor {SAFETENSORS}: {reason}",
-        hint="export the model to ONNX, or name one of its ONNX files with --onnx-file",
+        hint="export the model to ONNX; or name one of its ONNX files: "
+        "`ds2-fast model import DIR --onnx-file FILE`",
     )
 
 

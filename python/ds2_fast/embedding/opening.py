@@ -128,7 +128,8 @@ def _check_int8(files: ModelFiles) -> list[str]:
         return [warning]
     raise ModelError(
         warning,
-        hint="use a float32 file of the model, or name this one explicitly with --onnx-file",
+        hint="use a float32 file of the model; or, if this one is wanted, give its own path, or "
+        "`ds2-fast model import DIR --onnx-file FILE`",
     )
 
 
