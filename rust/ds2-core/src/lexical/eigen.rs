@@ -99,3 +99,66 @@ fn sorted(matrix: &[f64], vectors: &[f64], dim: usize) -> Eigen {
         vectors: order.iter().flat_map(|&i| &vectors[i * dim..(i + 1) * dim]).copied().collect(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The largest entry of `A - V diag(e) Vᵀ` and of `V Vᵀ - 1`.
+    fn errors(matrix: &[f64], eigen: &Eigen, dim: usize) -> (f64, f64) {
+        let vector = |i: usize| &eigen.vectors[i * dim..(i + 1) * dim];
+        let (mut rebuilt, mut orthonormal) = (0.0_f64, 0.0_f64);
+        for i in 0..dim {
+            for j in i..dim {
+                let entry: f64 = (0..dim).map(|k| vector(k)[i] * eigen.values[k] * vector(k)[j]).sum();
+                rebuilt = rebuilt.max((entry - matrix[i * dim + j]).abs());
+                let product: f64 = vector(i).iter().zip(vector(j)).map(|(a, b)| a * b).sum();
+                orthonormal = orthonormal.max((product - f64::from(u8::from(i == j))).abs());
+            }
+        }
+        (rebuilt, orthonormal)
+    }
+
+    proptest! {
+        #[test]
+        fn a_symmetric_matrix_is_rebuilt_from_its_parts(
+            (dim, matrix) in (1_usize..30).prop_flat_map(|dim| (Just(dim), prop::collection::vec(-1.0..1.0, dim * dim))),
+            scale in -200_i32..200,
+        ) {
+            let matrix: Vec<f64> = matrix.iter().map(|x: &f64| x * 2.0_f64.powi(scale)).collect();
+            let eigen = symmetric_eigen(&matrix, dim);
+            let (rebuilt, orthonormal) = errors(&matrix, &eigen, dim);
+            prop_assert!(rebuilt < 1e-13 * 2.0_f64.powi(scale) * dim as f64, "{}", rebuilt);
+            prop_assert!(orthonormal < 1e-13, "{}", orthonormal);
+            prop_assert!(eigen.values.is_sorted_by(|a, b| a >= b));
+        }
+    }
+
+    #[test]
+    fn known_eigenvalues() {
+        // The path of 40 vertices: 2 - 2 cos(pi k / 41).
+        let dim = 40;
+        let mut matrix = vec![0.0; dim * dim];
+        for i in 0..dim {
+            matrix[i * dim + i] = 2.0;
+            if i + 1 < dim {
+                matrix[i * dim + i + 1] = -1.0;
+            }
+        }
+        for (found, k) in symmetric_eigen(&matrix, dim).values.iter().zip((1..=40).rev()) {
+            let expected = 2.0 - 2.0 * (std::f64::consts::PI * f64::from(k) / 41.0).cos();
+            assert!((found - expected).abs() < 1e-13, "{found} for {expected}");
+        }
+    }
+
+    #[test]
+    fn zero_diagonal_and_repeated_matrices() {
+        assert_eq!(symmetric_eigen(&[], 0).values, [0.0; 0]);
+        assert_eq!(symmetric_eigen(&[0.0; 9], 3).values, [0.0; 3]);
+        assert_eq!(symmetric_eigen(&[1.0, 0.0, 0.0, 3.0], 2).values, [3.0, 1.0]);
+        let ones = symmetric_eigen(&[1.0; 400], 20);
+        assert!((ones.values[0] - 20.0).abs() < 1e-13 && ones.values[1..].iter().all(|x| x.abs() < 1e-13));
+    }
+}

@@ -16,6 +16,7 @@ mod vocabulary;
 
 use rayon::prelude::*;
 
+use self::dense::narrow;
 use self::sparse::{Sparse, SparseRow, add_rows};
 use self::svd::{Svd, truncated_svd};
 use self::tokens::Tokenizer;
@@ -173,7 +174,9 @@ fn weigh_sample(sample: &[&str], vocabulary: &Vocabulary) -> Sparse {
         })
         .collect();
     let mut matrix = Sparse::new(vocabulary.len());
-    rows.iter().for_each(|row| matrix.push(row));
+    for row in &rows {
+        matrix.push(row);
+    }
     matrix
 }
 
@@ -216,6 +219,8 @@ fn scale_to_unit(row: &mut [f32]) -> bool {
     let length = row.iter().map(|&value| f64::from(value) * f64::from(value)).sum::<f64>().sqrt();
     let known = length > FAINT;
     let scale = if known { 1.0 / length } else { 0.0 };
-    row.iter_mut().for_each(|value| *value = (f64::from(*value) * scale) as f32);
+    for value in row {
+        *value = narrow(f64::from(*value) * scale);
+    }
     known
 }

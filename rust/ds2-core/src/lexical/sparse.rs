@@ -103,3 +103,51 @@ pub(super) fn add_rows(out: &mut [f32], columns: &[u32], values: &[f32], dense: 
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A random matrix, dense and sparse.
+    fn matrices() -> impl Strategy<Value = (Vec<Vec<f32>>, Sparse)> {
+        (0_usize..12, 1_usize..15).prop_flat_map(|(len, width)| {
+            let entry = prop_oneof![2 => Just(0.0_f32), 3 => -1.0_f32..1.0];
+            prop::collection::vec(prop::collection::vec(entry, width), len).prop_map(move |rows| {
+                let mut matrix = Sparse::new(width);
+                for row in &rows {
+                    let (columns, values) = (0..).zip(row).filter(|&(_, &x)| x != 0.0).unzip();
+                    matrix.push(&SparseRow { columns, values });
+                }
+                (rows, matrix)
+            })
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn products_are_the_plain_ones((rows, matrix) in matrices(), dim in 1_usize..6) {
+            let width = matrix.width();
+            let dense: Vec<f32> = (0..width * dim).map(|i| (i % 5) as f32 - 2.0).collect();
+            let product = matrix.times(&dense, dim);
+            prop_assert_eq!(product.len(), rows.len() * dim);
+            for (at, found) in product.iter().enumerate() {
+                let expected: f32 = (0..width).map(|j| rows[at / dim][j] * dense[j * dim + at % dim]).sum();
+                prop_assert!((found - expected).abs() < 1e-5);
+            }
+        }
+
+        #[test]
+        fn the_transposed_matrix_has_the_same_entries((rows, matrix) in matrices()) {
+            let transposed = matrix.transpose();
+            prop_assert_eq!((transposed.len(), transposed.width()), (matrix.width(), matrix.len()));
+            for j in 0..transposed.len() {
+                let expected: Vec<_> = (0..).zip(&rows).filter(|(_, row)| row[j] != 0.0).map(|(i, row)| (i, row[j])).collect();
+                let (columns, values) = transposed.row(j);
+                let found: Vec<_> = columns.iter().copied().zip(values.iter().copied()).collect();
+                prop_assert_eq!(found, expected);
+            }
+        }
+    }
+}

@@ -6,6 +6,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use rayon::prelude::*;
 
 use super::TASK;
+use super::dense::narrow;
 use super::sparse::SparseRow;
 use super::tokens::Tokenizer;
 
@@ -47,7 +48,9 @@ impl Candidates {
         let tokens = texts.par_chunks(TASK).flat_map_iter(|texts| {
             let mut tokenizer = Tokenizer::default();
             let mut tokens = Vec::new();
-            texts.iter().for_each(|text| tokenizer.count(text, |token, _| tokens.push(token)));
+            for text in texts {
+                tokenizer.count(text, |token, _| tokens.push(token));
+            }
             tokens.sort_unstable();
             tokens.dedup();
             tokens
@@ -131,10 +134,10 @@ impl Vocabulary {
                 let weight = (1.0 + f64::from(count).ln()) * self.rarity[number as usize];
                 square += weight * weight;
                 row.columns.push(number);
-                row.values.push(weight as f32);
+                row.values.push(narrow(weight));
             }
         });
-        let scale = (1.0 / f64::sqrt(square)) as f32;
+        let scale = narrow(1.0 / f64::sqrt(square));
         row.values.iter_mut().for_each(|weight| *weight *= scale);
     }
 }
