@@ -105,6 +105,7 @@ class RatingServer:
     scale: tuple[int, int] = (0, 5)
     answer: str | None = None  # the text of every good answer
     usage: bool = True
+    echo_key: bool = False  # refusals repeat the key they were sent
     headers: dict[str, str] = field(default_factory=dict)
     port: int = 0
 
@@ -210,7 +211,7 @@ class RatingServer:
         self.in_flight -= 1
         kind = entry.kind
         if kind in REFUSALS:
-            connection.send(REFUSALS[kind][0], *self._refusal(kind))
+            connection.send(REFUSALS[kind][0], *self._refusal(entry))
             return
         if kind == "hang":
             return
@@ -228,8 +229,11 @@ class RatingServer:
         else:
             connection.send(200, body, dict(self.headers))
 
-    def _refusal(self, kind: str) -> tuple[bytes, dict[str, str]]:
+    def _refusal(self, entry: Bought) -> tuple[bytes, dict[str, str]]:
+        kind = entry.kind
         _, message, type_, code = REFUSALS[kind]
+        if self.echo_key:
+            message += f": {entry.authorization} \x1b[31m"
         error = {"error": {"message": message, "type": type_, "param": None, "code": code}}
         headers = {}
         if kind in ("429", "503", "529") and self.retry_after is not None:

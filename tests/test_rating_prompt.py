@@ -43,7 +43,7 @@ def test_shipped_prompts_send_the_golden_bytes(name):
     seen = {"hash": prompt.digest, "system": prompt.system, "users": sent}
     golden = GOLDEN / f"rating_{name}.json"
     assert seen == json.loads(golden.read_text(encoding="utf-8")), (
-        "a prompt changed: stored ratings would be bought again. If that is meant, give it a new name"
+        "a prompt changed, so stored ratings would be bought again: give it a new name"
     )
 
 
@@ -305,7 +305,7 @@ def test_what_is_written_is_read(values, around):
 
 
 def make_golden() -> None:
-    """Write the golden files anew: `python -c "import test_rating_prompt as t; t.make_golden()"`."""
+    """Write the golden files: `python -c "import test_rating_prompt as t; t.make_golden()"`."""
     for name in SHIPPED:
         prompt: Prompt = load_prompt(name)
         sent = [render(sample, prompt, 10_000).user for sample in SAMPLES]

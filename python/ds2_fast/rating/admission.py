@@ -113,9 +113,21 @@ class Admission:
         return await future
 
     def leave(
-        self, ticket: Ticket, *, refused: bool = False, retry_after: float | None = None
+        self,
+        ticket: Ticket,
+        *,
+        answered: bool = True,
+        refused: bool = False,
+        retry_after: float | None = None,
     ) -> None:
-        """Hand a ticket back. `refused`: the provider said that it has no capacity now."""
+        """Hand a ticket back.
+
+        Args:
+            ticket: what `enter` gave.
+            answered: an answer came; only answers let the limit grow.
+            refused: the provider said that it has no capacity now.
+            retry_after: seconds it asked to wait.
+        """
         self.in_flight -= 1
         # Exactly 0 when nothing is in flight: sums of floats drift.
         left = self._spending.reserved - ticket.worst
@@ -128,7 +140,7 @@ class Admission:
             if window.refused >= _PAUSE_REFUSALS and window.refused > _PAUSE_SHARE * window.sent:
                 pause = 1.0 if retry_after is None else retry_after
                 self._paused_until = max(self._paused_until, time.monotonic() + pause)
-        elif self._slow_start and self.in_flight + 1 >= _USED_SHARE * self.limit:
+        elif answered and self._slow_start and self.in_flight + 1 >= _USED_SHARE * self.limit:
             self.limit = min(self._ceiling, self.limit + 1)
         self._judge(window)
         self._pump()

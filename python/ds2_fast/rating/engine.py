@@ -128,6 +128,9 @@ class Engine:
             worst = self._spending.worst(sample.token_bound, sample.max_tokens or 0)
             guess = int(sample.token_bound / BYTES_PER_TOKEN) + _ANSWER_TOKENS
             ticket = await self.admission.enter(guess, worst)
+            if self._stopped.is_set():  # between admission and this task's turn
+                self.admission.leave(ticket, answered=False)
+                raise StoppedError
             sent = time.monotonic()
             try:
                 answer = await self._ask(sample, transport)
@@ -196,7 +199,7 @@ class Engine:
         if error.billed:
             self._spending.possible += ticket.worst
         refused = kind is Failure.CAPACITY
-        self.admission.leave(ticket, refused=refused, retry_after=error.retry_after)
+        self.admission.leave(ticket, answered=False, refused=refused, retry_after=error.retry_after)
         if kind is Failure.FATAL:
             self.stop(Stop.FATAL, error.message, error.hint)
             return None

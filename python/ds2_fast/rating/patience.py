@@ -20,7 +20,7 @@ from ds2_fast.rating.transport import CallError, Failure
 TRANSPORT_TRIES = 6
 DEADLINE_TRIES = 3
 _FIRST_JITTER = 0.25
-_LONGEST_JITTER = 20.0
+LONGEST_JITTER = 20.0
 _SPREAD = 0.25
 
 
@@ -81,5 +81,5 @@ def _delay(error: CallError, tries: int) -> float:
     """`Retry-After` with a little spread, else full jitter `U(0, min(20, 0.25 * 2^n))`."""
     if error.retry_after is not None:
         return error.retry_after * (1 + _SPREAD * random.random())
-    ceiling = min(_LONGEST_JITTER, _FIRST_JITTER * 2.0 ** min(tries, 10))
+    ceiling = min(LONGEST_JITTER, _FIRST_JITTER * 2.0 ** min(tries, 10))
     return random.random() * ceiling

@@ -16,7 +16,7 @@ from ds2_fast.rating.journal import Record
 if TYPE_CHECKING:
     import polars as pl
 
-SKIPPED = "skipped"
+RATED, SKIPPED = "ok", "skipped"
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def build_frame(jobs: Jobs, results: Mapping[str, Record]) -> pl.DataFrame:
         if record is None:
             continue
         half[job] = record.half
-        status[job] = record.why or "ok"
+        status[job] = record.why or RATED
         if record.ratings is not None:
             values[job] = record.ratings
             scores[job] = prompt.class_of(record.ratings[-1])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from ds2_fast.errors import BudgetReachedError, RatingError, RunError
 from ds2_fast.rating.drive import Drive
 from ds2_fast.rating.endpoint import Endpoint, open_endpoint
 from ds2_fast.rating.engine import Engine
-from ds2_fast.rating.jobs import BEYOND_LIMIT, Asking, Jobs, build_jobs
+from ds2_fast.rating.jobs import Asking, Jobs, build_jobs
 from ds2_fast.rating.journal import Journal, Loaded, load_journal
 from ds2_fast.rating.lock import run_lock
 from ds2_fast.rating.money import Price, Spending, find_price
@@ -23,7 +24,7 @@ from ds2_fast.rating.plan import RatingPlan, make_plan
 from ds2_fast.rating.progress import RatingProgress, Watch
 from ds2_fast.rating.prompt import Prompt, load_prompt
 from ds2_fast.rating.render import BYTES_PER_TOKEN, Conversation
-from ds2_fast.rating.result import Ratings, build_frame
+from ds2_fast.rating.result import RATED, SKIPPED, Ratings, build_frame, count_status
 from ds2_fast.rating.rules import Rules, Stop
 from ds2_fast.rating.stored import Stored, find_stored
 from ds2_fast.rating.summary import summarize
@@ -176,8 +177,7 @@ def run_rating(
     results = {**stored.results, **engine.results}
     _raise_if_stopped(engine, len(jobs), results)
     frame = build_frame(jobs, results)
-    eligible = jobs.job_of_row != BEYOND_LIMIT
-    _check_nulls(frame["score"].is_null().to_numpy()[eligible], engine, limits.max_null)
+    _check_nulls(count_status(frame), limits.max_null)
     summary = summarize(
         frame=frame,
         setup=setup,
@@ -271,14 +271,16 @@ def _raise_if_stopped(engine: Engine, total: int, results: Mapping[str, object])
             raise RatingError(f"the endpoint does not answer: {message}; {kept}", RESUME)
 
 
-def _check_nulls(null: Any, engine: Engine, max_null: float) -> None:  # noqa: ANN401 - a bool array
-    count, total = int(null.sum()), len(null)
+def _check_nulls(rows: Counter[str], max_null: float) -> None:
+    """Refuse a result with too many rows without a rating; rows beyond the limit do not count."""
+    reasons = Counter({why: n for why, n in rows.items() if why not in (RATED, SKIPPED)})
+    count, total = reasons.total(), rows.total() - rows[SKIPPED]
     if count <= max_null * total:
         return
-    reasons = ", ".join(f"{why} {n:,}" for why, n in engine.tally.reasons.most_common())
-    detail = f" ({reasons})" if reasons else ""
+    detail = ", ".join(f"{why} {n:,}" for why, n in reasons.most_common())
     raise RatingError(
-        f"{count:,} of {total:,} rows have no rating{detail}, more than the {max_null:.1%} allowed",
+        f"{count:,} of {total:,} rows have no rating ({detail}), "
+        f"more than the {max_null:.1%} allowed",
         "`--retry-null` asks them again, `--max-null` allows more",
     )
 

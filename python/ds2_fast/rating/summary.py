@@ -10,7 +10,7 @@ from ds2_fast.rating.engine import Engine
 from ds2_fast.rating.journal import Loaded, Record
 from ds2_fast.rating.money import Spending
 from ds2_fast.rating.plan import RatingPlan
-from ds2_fast.rating.result import SKIPPED, count_models, count_status
+from ds2_fast.rating.result import RATED, SKIPPED, count_models, count_status
 
 if TYPE_CHECKING:
     import polars as pl
@@ -32,7 +32,7 @@ def summarize(
 ) -> dict[str, Any]:
     """Put the figures of a run into a JSON-able dict."""
     status = count_status(frame)
-    rated = status.pop("ok", 0)
+    rated = status.pop(RATED, 0)
     skipped = status.pop(SKIPPED, 0)
     null = sum(status.values())
     prompt, tally = setup.asking.prompt, engine.tally
