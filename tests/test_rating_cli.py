@@ -6,6 +6,7 @@ import inspect
 import json
 import re
 import traceback
+from pathlib import Path
 from types import SimpleNamespace
 
 import click
@@ -13,7 +14,8 @@ import polars as pl
 import pytest
 from click.testing import CliRunner
 
-from ds2_fast.cli.rate import _PlainLine, command, progress_text, rate_into
+from ds2_fast.cli.asking import _PlainLine, asker, progress_text
+from ds2_fast.cli.rate import rate as command
 from ds2_fast.cli.rating_options import rate_options
 from ds2_fast.errors import RatingError
 from ds2_fast.rating import patience, plan_rating, rate
@@ -39,17 +41,16 @@ def test_it_rates_a_pool_into_a_file(pool, tmp_path):
         result = invoke(pool, "--model", "openai/m", "--api-base", server.base)
         assert result.exit_code == 0, result.output
         assert server.requests == 20
-        output = "pool.rating/ratings.parquet"
-        assert result.stdout == output + "\n", "stdout is the result alone"
-        assert re.search(r"rating   20 rated  0 without a rating  \d+s  \$0.00", result.stderr)
+        assert result.stdout == ""
+        assert re.search(r"rated 20 samples with openai/m, \$0.00", result.stderr)
         assert "20 rows, 20 to rate" in result.stderr
-        frame = pl.read_parquet(tmp_path / output)
-        assert frame.columns[0] == "id" and len(frame) == 20
+        frame = pl.read_parquet(tmp_path / "pool.ds2" / "ratings.parquet")
+        assert len(frame) == 20
         assert frame["status"].unique().to_list() == ["ok"]
         again = invoke(
             pool, "--model", "openai/m", "--api-base", server.base, "-q", "-o", "x.parquet"
         )
-        assert (again.stdout, again.stderr) == ("x.parquet\n", "")
+        assert (again.stdout, again.stderr) == ("", "")
         assert server.requests == 20
         assert pl.read_parquet(tmp_path / "x.parquet").equals(frame)
 
@@ -63,6 +64,7 @@ def test_it_asks_before_it_spends(pool):
     assert unknown.exit_code == 2 and "an unknown sum" in unknown.output
     plan = invoke(pool, *dear, "--dry-run", "--rpm", 10)
     assert plan.exit_code == 0 and "2.0 minutes at 10 requests a minute" in plan.stdout
+    assert not Path("pool.ds2").exists(), "a plan, a refusal and a question leave nothing"
 
 
 def test_on_a_terminal_no_means_no(tmp_path, monkeypatch):
@@ -78,9 +80,9 @@ def test_on_a_terminal_no_means_no(tmp_path, monkeypatch):
     options = {"model": "nobody/m", "price_in": 1e4, "price_out": 1e4}
     cost = plan_rating(sample, **options).cost
     with pytest.raises(click.Abort):
-        rate_into(sample, tmp_path / "run", **options)
+        asker()(sample, **options, journal_path=tmp_path / "ratings.jsonl")
     assert asked == [f"Spend about ${cost:,.2f}?"]
-    assert not (tmp_path / "run").exists()
+    assert not list(tmp_path.iterdir())
 
 
 KEY = "sk-never-to-be-seen-0123456789"
@@ -109,7 +111,7 @@ def test_a_key_is_in_no_file_and_no_output(pool, tmp_path, monkeypatch, kind):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ((), "name the rating model with --model"),
+        ((), "name the rating model with `--model`"),
         (("--max-null", "7"), "write 5% or 0.05"),
         (("--give-up", "soon"), "write 90s, 15m or 2h"),
         (("--temperature", "hot"), "neither a number nor"),

@@ -215,6 +215,7 @@ def rate(
     data: object,
     model: str,
     *,
+    output: str | Path | None = None,
     run_dir: str | Path | None = None,
     pool_options: Mapping[str, Any] | None = None,
     rating_options: Mapping[str, Any] | None = None,
@@ -226,6 +227,7 @@ def rate(
     Args:
         data: the pool, see `select`.
         model: litellm name of the LLM, `provider/model`.
+        output: parquet file that gets the ratings, with the samples' ids.
         run_dir: see `select`; for data in memory give one, or the answers are lost.
         pool_options: see `select`.
         rating_options: further arguments of `ds2_fast.rating.rate`: `prompt`, `api_base`,
@@ -242,7 +244,13 @@ def rate(
     """
     pool, folder = _open_pool(data, run_dir, pool_options, narrator)
     with open_line(folder, narrator) as line:
-        return rate_pool(line, pool, Rater(model, rating_options or {}, ask)).value
+        ratings = rate_pool(line, pool, Rater(model, rating_options or {}, ask)).value
+        if output is not None:
+            ids = [] if pool.ids is None else [pool.ids.alias("id")]
+            with atomic_path(output) as temporary:
+                ratings.frame.select(*ids, *ratings.frame.columns).write_parquet(temporary)
+            narrator.done("wrote", f"{len(ratings.frame):,} ratings to {output}")
+        return ratings
 
 
 def embed(

@@ -146,6 +146,7 @@ def open_run(path: Path, version: str) -> Iterator[RunDir]:
     Raises:
         RunError: if the folder cannot be made, is another process's, or is not a run directory.
     """
+    made = not path.exists()
     try:
         path.mkdir(parents=True, exist_ok=True)
         lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
@@ -160,6 +161,9 @@ def open_run(path: Path, version: str) -> Iterator[RunDir]:
         yield run
     finally:
         os.close(lock)
+        if made and [file.name for file in path.iterdir()] == ["lock"]:  # nothing was done, nothing is left
+            (path / "lock").unlink()
+            path.rmdir()
 
 
 def read_manifest(path: Path) -> dict[str, Any]:

@@ -48,8 +48,12 @@ def asker(
             click.get_current_context().exit()
         say(plan.describe(options.get("rpm")))
         _confirm(plan, yes=yes or options.get("max_cost") is not None)
-        with _progress_line(quiet) as show:
-            ratings = rate(conversations, model, **options, on_progress=show)
+        try:
+            with _progress_line(quiet) as show:
+                ratings = rate(conversations, model, **options, on_progress=show)
+        except KeyboardInterrupt as stop:
+            say(str(stop) or "stopped")
+            raise
         for warning in ratings.summary["warnings"]:
             say(f"warning: {warning}")
         return ratings

@@ -18,7 +18,7 @@ from ds2_fast.cli.rating_options import rate_options
     "-o",
     "--output",
     type=click.Path(path_type=Path),
-    help="File for the ratings.  [default: ratings.parquet in the run directory]",
+    help="Copy the ratings to this .parquet file, with the samples' ids.",
 )
 @click.option(
     "--run-dir",
@@ -53,19 +53,15 @@ def rate(
     if not model:
         raise click.UsageError("name the rating model with `--model`")
     from ds2_fast import pipeline
-    from ds2_fast.atomic import atomic_path
     from ds2_fast.cli.asking import asker
 
-    ratings = pipeline.rate(
+    pipeline.rate(
         list(pool),
         model,
+        output=output,
         run_dir=run_dir,
         pool_options=pool_options,
         rating_options=options,
         ask=asker(quiet=quiet, dry_run=dry_run, yes=yes),
         narrator=narrator(quiet=quiet),
     )
-    if output is not None:
-        with atomic_path(output) as temporary:
-            ratings.frame.write_parquet(temporary)
-        click.echo(str(output))
