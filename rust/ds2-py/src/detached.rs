@@ -9,6 +9,7 @@ use crate::error::to_py;
 /// `work` gets a progress callback for the core. It forwards `(done, total)` to the Python callable
 /// `progress`, if there is one, and looks for Ctrl-C; either may stop the computation, and the exception
 /// that did so (`KeyboardInterrupt`, or whatever the callable raised) is the one that is raised here.
+#[expect(clippy::needless_pass_by_value, reason = "callers own what Python handed them and give it away")]
 pub(crate) fn detached<T: Send>(
     py: Python<'_>,
     progress: Option<Py<PyAny>>,

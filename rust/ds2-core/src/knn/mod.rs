@@ -39,6 +39,13 @@ impl KnnOptions {
     }
 }
 
+impl Default for KnnOptions {
+    /// 50 neighbors: enough for every later stage.
+    fn default() -> Self {
+        Self::new(50)
+    }
+}
+
 /// The k nearest other rows of each row, nearest first, ties by row.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Neighbors {
@@ -83,8 +90,8 @@ impl Neighbors {
 /// own. This is what the result is *exactly*: the same bytes for any number of threads, any kernel and any
 /// machine.
 ///
-/// `progress` is called with rows done and N, from the calling thread, several times a second at first sight
-/// of larger pools.
+/// `progress` is called from the calling thread with `(rows done, N)`: at the start, after every 16 pairs of
+/// blocks a thread (about half a second at d = 384), and at the end.
 ///
 /// # Method
 ///
