@@ -304,3 +304,31 @@ def parse_answer(
     Raises:
         ValueError: if the names cannot be told apart, or not low < high.
     """
+
+# The lexical space.
+
+class _LexicalFit(TypedDict):
+    terms: int
+    sampled: int
+    unknown: NDArray[np.uint32]
+    singular_values: NDArray[np.float64]
+
+def lexical_embed(
+    texts: list[str],
+    dim: int,
+    seed: int,
+    threads: int | None,
+    progress: Callable[[int, int], object] | None,
+) -> tuple[NDArray[np.float32], _LexicalFit]:
+    """Place texts in the TF-IDF + SVD space fitted on them; the strings are not copied.
+
+    Args:
+        texts: the text of each of N samples.
+        dim: columns, at least 1.
+        seed: of the random projection, in [0, 2^64).
+        threads: threads to use, at least 1; None = one per core. The result does not depend on it.
+        progress: called with rows done and N; what it raises stops the work.
+
+    Returns:
+        float32 `(N, dim)`, unit rows, zero for the rows `unknown`; and what is known of the fit.
+    """

@@ -5,7 +5,7 @@
 //! a million different tokens share a hash with probability 3e-8.
 //!
 //! Why these tokens (52,002 Alpaca samples, 10 neighbors of 4,000 queries, Spearman of their mean rating with
-//! the own one, raters gpt-4o-mini / llama-3.1-8b / mistral-7b; scikit-learn, dimension 256, 2025-11):
+//! the own one, raters gpt-4o-mini / llama-3.1-8b / mistral-7b; scikit-learn, dimension 256, 2026-11):
 //!
 //! | tokens | rho | with `MiniLM` |
 //! |---|---|---|
