@@ -78,9 +78,11 @@ def test_a_truncated_space_is_that_of_plain_numpy() -> None:
     for dim in (terms + 10, terms - 10, terms - 24):
         assert_same_similarities(embed_lexical(texts, dim=dim), plain_embed(texts, dim), 1e-5)
     values = np.linalg.svd(plain_weights(texts), compute_uv=False)
-    fit = fit_lexical(texts, dim=6)
-    np.testing.assert_allclose(fit.singular_values, values[:6], rtol=1e-5)
+    fit = fit_lexical(texts, dim=terms - 24)
+    np.testing.assert_allclose(fit.singular_values, values[: terms - 24], rtol=1e-5)
     assert (fit.sampled, fit.terms) == (150, terms)
+    # With fewer, the directions before the gap in the spectrum (four topics) are found all the same.
+    np.testing.assert_allclose(fit_lexical(texts, dim=4).singular_values, values[:4], rtol=1e-5)
 
 
 def test_neighbors_share_the_topic() -> None:
