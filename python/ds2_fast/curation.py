@@ -117,6 +117,17 @@ def curate(
 
     Source: `bayes` is a deviation from the paper, which flags, votes and thresholds instead.
     O(N (k + K^2)), no randomness.
+
+    Example:
+        >>> from ds2_fast.knn import find_neighbors
+        >>> from ds2_fast.transition import fit_transition
+        >>> neighbors = find_neighbors(np.repeat(np.eye(2, dtype=np.float32), 30, axis=0), 10)
+        >>> scores = np.repeat(np.array([0, 1], dtype=np.int8), 30)
+        >>> scores[7] = 1
+        >>> transition = fit_transition(scores, neighbors, num_classes=2)
+        >>> curated = curate(scores, neighbors, transition, noise_share=1.0)
+        >>> int(curated.curated[7]), curated.changed
+        (0, 1)
     """
     if mode == "none":
         return _leave_scores(scores, mode)

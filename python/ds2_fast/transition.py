@@ -128,6 +128,14 @@ def fit_transition(
     Source: paper, consensus patterns and score transition matrix. Deviations: D1 (each sample
     counted once), D2 (self excluded), D3 (one neighbor graph of the whole pool); EM in place of
     gradient descent. O(Nk + K^4 steps), no randomness.
+
+    Example:
+        >>> from ds2_fast.knn import find_neighbors
+        >>> points = np.repeat(np.eye(2, dtype=np.float32), 30, axis=0)
+        >>> scores = np.repeat(np.array([0, 1], dtype=np.int8), 30)
+        >>> transition = fit_transition(scores, find_neighbors(points, 10), num_classes=2)
+        >>> transition.T.round(2).tolist()
+        [[0.99, 0.01], [0.01, 0.99]]
     """
     counts = _core.consensus_counts(scores, neighbors.indices, num_classes, k)
     fit = _core.fit_transition(counts, prior, strength)

@@ -142,6 +142,19 @@ def check_trust(
 
     Source: the paper assumes that neighbors share their true score (k-NN score clusterability);
     this is what one rater's scores can tell about it. O(N log N).
+
+    Example:
+        >>> from ds2_fast.curation import curate
+        >>> from ds2_fast.knn import find_neighbors
+        >>> from ds2_fast.transition import fit_transition
+        >>> neighbors = find_neighbors(np.repeat(np.eye(2, dtype=np.float32), 30, axis=0), 10)
+        >>> scores = np.repeat(np.array([0, 1], dtype=np.int8), 30)
+        >>> transition = fit_transition(scores, neighbors, num_classes=2)
+        >>> trust = check_trust(
+        ...     scores, neighbors, transition, curate(scores, neighbors, transition)
+        ... )
+        >>> trust.verdict, trust.reasons
+        ('use with care', ('T rests on fewer than 120 samples',))
     """
     graph, similarities = neighbors.indices, neighbors.similarities
     classes = transition.num_classes

@@ -13,7 +13,7 @@ use crate::{Error, Result};
 /// Numbers of neighbors that are tried.
 pub const NEIGHBOR_COUNTS: [usize; 5] = [5, 10, 20, 50, 100];
 
-/// Tempers that are tried. All are whole percents, see [`grid_powers`].
+/// Tempers that are tried. All are whole percents, so that one exponential serves all of them.
 pub const BETAS: [f64; 8] = [0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 1.0];
 
 /// Samples the tuning looks at, at most.

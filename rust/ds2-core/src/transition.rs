@@ -175,6 +175,20 @@ impl Transition {
 /// # Cost
 ///
 /// O(K^4) per E-step; K = 6: 30-160 steps where neighbors agree, at most [`MAX_STEPS`].
+///
+/// # Examples
+///
+/// ```
+/// use ds2_core::consensus::Consensus;
+/// use ds2_core::transition::{Prior, fit_transition};
+///
+/// // Two scores, 100 samples each, and neighbors that never disagree.
+/// let counts = Consensus::from_tensor(&[100.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 100.0], 2)?;
+/// let fit = fit_transition(&counts, Prior::Uniform, Some(0.0))?;
+/// assert_eq!(fit.p, [0.5, 0.5]);
+/// assert!(fit.t[0] > 0.999 && fit.t[3] > 0.999);
+/// # Ok::<(), ds2_core::Error>(())
+/// ```
 pub fn fit_transition(consensus: &Consensus, prior: Prior, strength: Option<f64>) -> Result<Transition> {
     let classes = consensus.num_classes();
     let total = consensus.total();

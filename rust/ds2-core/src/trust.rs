@@ -48,7 +48,7 @@ pub struct CloseFit {
 ///
 /// # Errors
 ///
-/// [`Error::Shape`] if `similarities` does not have the shape of the neighbors; [`Error::Value`] if a
+/// [`Shape`](crate::Error::Shape) if `similarities` does not have the shape of the neighbors; [`Value`](crate::Error::Value) if a
 /// similarity is not finite or a row is not sorted from most to least similar.
 ///
 /// # Cost
