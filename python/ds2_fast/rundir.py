@@ -161,7 +161,8 @@ def open_run(path: Path, version: str) -> Iterator[RunDir]:
         yield run
     finally:
         os.close(lock)
-        if made and [file.name for file in path.iterdir()] == ["lock"]:  # nothing was done, nothing is left
+        # Nothing was done, so nothing is left.
+        if made and [file.name for file in path.iterdir()] == ["lock"]:
             (path / "lock").unlink()
             path.rmdir()
 
