@@ -153,8 +153,8 @@ def describe(pool: pl.DataFrame) -> dict[str, Any]:
         "samples": pool.height,
         "groups": NUM_GROUPS,
         "num_classes": len(PRIOR),
-        "prior": PRIOR,
-        "transition": TRANSITION,
+        "p": PRIOR,
+        "T": TRANSITION,
         "samples_per_quality": counts,
         "ratings_per_quality": drawn,
     }
