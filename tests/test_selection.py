@@ -26,7 +26,7 @@ def pools(draw):
 
 def test_known_answers():
     paper = rank_samples(SCORES, SCORES.astype(float), LONGTAIL, preset="paper", n=4)
-    assert paper.order.tolist() == [3, 0, 4, 1]
+    assert paper.order.tolist() == [3, 0, 4, 1, 2]
     published = rank_samples(SCORES, SCORES.astype(float), LONGTAIL, preset="reference", n=4)
     assert published.order.tolist() == [0, 3, 4, 1]
     assert paper.order.dtype == np.uint32
@@ -77,10 +77,22 @@ def test_published_order(pool, n):
 
 
 @given(pools(), st.sampled_from(["default", "paper"]))
-def test_a_smaller_selection_is_a_prefix(pool, preset):
+def test_a_ranking_does_not_depend_on_how_many_are_wanted(pool, preset):
     full = rank_samples(*pool, preset=preset).order
     for n in range(1, len(full), 37):
-        assert rank_samples(*pool, preset=preset, n=n).order.tolist() == full[:n].tolist()
+        assert rank_samples(*pool, preset=preset, n=n).order.tolist() == full.tolist()
+
+
+@given(pools())
+def test_outliers_may_be_kept(pool):
+    curated, expected, longtail = pool
+    kept = rank_samples(curated, expected, longtail, keep_outliers=True)
+    trimmed = rank_samples(curated, expected, longtail)
+    assert kept.trimmed.size == 0
+    assert sorted(kept.order) == sorted([*trimmed.order, *trimmed.trimmed])
+    # Without the outliers the order is the same.
+    rest = kept.order[~np.isin(kept.order, trimmed.trimmed)]
+    np.testing.assert_array_equal(rest, trimmed.order)
 
 
 def test_permuting_samples_permutes_the_ranking():
@@ -108,8 +120,9 @@ def test_too_large_a_wish_names_both_counts():
         PoolError, match=r"only 193 of 200 are eligible \(5 unrated, 2 set aside"
     ) as caught:
         rank_samples(curated, expected, longtail, n=194)
-    assert "--preset paper" in caught.value.hint
+    assert "--keep-outliers" in caught.value.hint
     assert len(rank_samples(curated, expected, longtail, n=193).order) == 193
+    assert len(rank_samples(curated, expected, longtail, n=194, keep_outliers=True).order) == 195
 
 
 def test_an_empty_pool_has_an_empty_ranking():

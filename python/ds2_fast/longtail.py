@@ -49,7 +49,8 @@ def score_longtail(
 
     Example:
         >>> import numpy as np
-        >>> score_longtail(np.array([[0.9, 0.8, 0.7, 0.6]], np.float32),
-        definition="reference").round(4) array([0.0997])
+        >>> similarities = np.array([[0.9, 0.8, 0.7, 0.6]], np.float32)
+        >>> score_longtail(similarities, definition="reference").round(4)
+        array([0.0997])
     """
     return _core.score_longtail(similarities, k, definition, decimals)

@@ -112,10 +112,10 @@ def fit_transition_reference(
     """Fit T and p as the published code does.
 
     The consensus frequencies are the exact expectation over its random draws: with f the chance
-    that a copy is drawn and l_1, l_2, ... the scores of the other copies, nearest first, `c3[y, b,
-    l_t] += f^2 (1-f)^(t-2) #{s < t: l_s = b}`. T and p minimize the sum of the three distances
-    between modeled and counted frequencies of order 1, 2 and 3 by 1,500 steps of Adam; the last
-    iterate is returned.
+    that a copy is drawn and l_1, l_2, ... the scores of the other copies, nearest first,
+    `c3[y, b, l_t] += f^2 (1-f)^(t-2) #{s < t: l_s = b}`. T and p minimize the sum of the three
+    distances between modeled and counted frequencies of order 1, 2 and 3 by 1,500 steps of Adam;
+    the last iterate is returned.
 
     Args:
         scores: int8 `(N,)` in 0..K-1, -1 = unrated.

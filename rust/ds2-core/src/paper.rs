@@ -34,8 +34,8 @@ pub struct PaperCuration {
 /// samples is flagged, which may be none.
 ///
 /// `similarities` `(N, L)` belong to the pool's neighbors, nearest first; T and p come from a sample and its two
-/// nearest neighbors. Source: DS2 paper, score
-/// curation, and `SimiFeat` (ICML 2022), rank-based detection; Deviations D1, D2, D3. O(N (k + K) + N log N).
+/// nearest neighbors. Source: DS2 paper, score curation, and `SimiFeat` (ICML 2022), rank-based detection;
+/// Deviations D1, D2, D3. O(N (k + K) + N log N).
 ///
 /// # Errors
 ///

@@ -218,6 +218,9 @@ mod tests {
         assert_eq!(ranking.trimmed.len(), 2);
         assert!(ranking.trimmed.iter().all(|&row| longtail[row as usize] >= 198.0));
         assert_eq!(ranking.order.len(), 198);
+        let kept = rank_samples(&curated, &[1.0; 200], &longtail, Preset::Untrimmed).unwrap();
+        assert_eq!((kept.order.len(), kept.trimmed.len()), (200, 0));
+        assert_eq!(kept.order[2..], ranking.order);
         let same = rank_samples(&curated, &[1.0; 200], &[0.5; 200], Preset::Default).unwrap();
         assert!(same.trimmed.is_empty(), "equal rows have no outlier");
         let small = rank_samples(&[1; 99], &[1.0; 99], &longtail[..99], Preset::Default).unwrap();

@@ -31,11 +31,10 @@ pub struct Consensus {
 ///
 /// `c3[y_n, b, l_t] += f^2 (1-f)^(t-2) * #{s < t: l_s = b}` for t = 2, 3, ...
 ///
-/// divided by its sum. With
-/// `duplicate = false` and `sample_size = None` these are the plain counts of a sample and its two nearest
-/// neighbors. Source: published code, estimation of consensus (the expectation instead of 50 random rounds:
-/// Deviation D3, D7). O(N L K) time, O(K^3) memory a block of rows; parallel, same bits for any number of
-/// threads.
+/// divided by its sum. With `duplicate = false` and `sample_size = None` these are the plain counts of a sample
+/// and its two nearest neighbors. Source: published code, estimation of consensus (the expectation instead of 50
+/// random rounds: Deviations D3, D7). O(N L K) time, O(K^3) memory a block of rows; parallel, same bits for any
+/// number of threads.
 ///
 /// # Errors
 ///

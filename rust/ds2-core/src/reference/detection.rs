@@ -47,9 +47,10 @@ impl Default for DetectionOptions {
 /// - confidence: that value times `p_misrated`;
 /// - curated: the suggested score if misrated and confidence >= threshold, else the score.
 ///
-/// `similarities` `(N, L)` belong to the pool's neighbors, nearest first. Source: published code, detection (f32 distances, rounds drawn by a counter-based
-/// generator: Deviations D5, D7). O(rounds x (N + drawn x list)); rounds run in parallel and only integers are
-/// added up, so the result is the same for any number of threads. `progress` is called with rounds.
+/// `similarities` `(N, L)` belong to the pool's neighbors, nearest first. Source: published code, detection (f32
+/// distances, rounds drawn by a counter-based generator: Deviations D5, D7). O(rounds x (N + drawn x list));
+/// rounds run in parallel and only integers are added up, so the result is the same for any number of threads.
+/// `progress` is called with rounds.
 ///
 /// # Errors
 ///
