@@ -146,5 +146,5 @@ def test_unsorted_similarities_are_refused():
     pool = make_pool(200, "adj")
     neighbors = find_neighbors(pool.embeddings, 10)
     upside_down = Neighbors(neighbors.indices, np.sort(neighbors.similarities, axis=1))
-    with pytest.raises(ValueError, match=r"^similarities of row 0 do not descend$"):
+    with pytest.raises(ValueError, match=r"^similarities of row 0 do not descend"):
         check(pool.scores, upside_down)

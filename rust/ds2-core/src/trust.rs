@@ -48,8 +48,8 @@ pub struct CloseFit {
 ///
 /// # Errors
 ///
-/// [`Shape`](crate::Error::Shape) if `similarities` does not have the shape of the neighbors; [`Value`](crate::Error::Value) if a
-/// similarity is not finite or a row is not sorted from most to least similar.
+/// [`Shape`](crate::Error::Shape) if `similarities` does not have the shape of the neighbors;
+/// [`Value`](crate::Error::Value) if one is not finite or a row is not sorted from most to least similar.
 ///
 /// # Cost
 ///
