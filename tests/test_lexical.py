@@ -81,7 +81,7 @@ def test_a_truncated_space_is_that_of_plain_numpy() -> None:
     fit = fit_lexical(texts, dim=terms - 24)
     np.testing.assert_allclose(fit.singular_values, values[: terms - 24], rtol=1e-5)
     assert (fit.sampled, fit.terms) == (150, terms)
-    # With fewer, the directions before the gap in the spectrum (four topics) are found all the same.
+    # With fewer, those before the gap in the spectrum (four topics) are found all the same.
     np.testing.assert_allclose(fit_lexical(texts, dim=4).singular_values, values[:4], rtol=1e-5)
 
 
