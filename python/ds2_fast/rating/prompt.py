@@ -100,14 +100,14 @@ class Prompt:
     @cached_property
     def fill_turn(self) -> Callable[[str, str], str]:
         """Render one turn from (role, content); slots are filled once, text is never evaluated."""
-        fill = _filler(self.turn, ("role", "content"))
-        return lambda role, content: fill({"role": role, "content": content})
+        form = _form(self.turn, ("role", "content"))
+        return lambda role, content: form.format(role=role, content=content)
 
     @cached_property
     def fill_user(self) -> Callable[[str, str], str]:
         """Render the user message from (sample text, tag)."""
-        fill = _filler(self.user, ("sample", "tag"))
-        return lambda sample, tag: fill({"sample": sample, "tag": tag})
+        form = _form(self.user, ("sample", "tag"))
+        return lambda sample, tag: form.format(sample=sample, tag=tag)
 
 
 def load_prompt(source: str | Path | Prompt) -> Prompt:
@@ -234,17 +234,12 @@ def _classes(
     return tuple((int(start), int(cls)) for start, cls in pairs)
 
 
-def _filler(template: str, slots: tuple[str, ...]) -> Callable[[Mapping[str, str]], str]:
-    """A function that fills the slots of a template; other braces stay as they are."""
-    parts = re.split("(" + "|".join(re.escape(f"{{{slot}}}") for slot in slots) + ")", template)
-    named = [part[1:-1] if part[1:-1] in slots and part[:1] == "{" else None for part in parts]
-
-    def fill(values: Mapping[str, str]) -> str:
-        return "".join(
-            part if name is None else values[name] for part, name in zip(parts, named, strict=True)
-        )
-
-    return fill
+def _form(template: str, slots: tuple[str, ...]) -> str:
+    """A template as a format string: its slots alone are fields, all other braces are literal."""
+    form = template.replace("{", "{{").replace("}", "}}")
+    for slot in slots:
+        form = form.replace(f"{{{{{slot}}}}}", f"{{{slot}}}")
+    return form
 
 
 def _slug(name: str) -> str:

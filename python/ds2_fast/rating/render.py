@@ -43,8 +43,9 @@ _INJECTION = re.compile(
 )
 # Looked for first: plain search is several times faster than the expression over a whole pool.
 _INJECTION_HINTS = (
-    "ignore ", "disregard ", "forget ", " this ", "rating", "\"rarity\"", "informativeness",
-    " score", " marks", "rater", "grader", "evaluator", "judge",
+    "ignore ", "disregard ", "forget ", "rate this", "score this", "grade this", " rating",
+    " score", " marks", " rater", " grader", " evaluator", " judge", "\"rarity\"",
+    "\"informativeness\"",
 )  # fmt: skip
 
 
