@@ -159,7 +159,9 @@ def check_trust(
     graph, similarities = neighbors.indices, neighbors.similarities
     classes = transition.num_classes
     bins = _core.agreement_by_distance(scores, graph, similarities, classes)
-    close = _core.compare_close_fit(scores, graph, similarities, classes, transition.prior, None)
+    # A fit without a prior (the published code's) is still compared under the usual one.
+    prior = "ordinal" if transition.prior == "none" else transition.prior
+    close = _core.compare_close_fit(scores, graph, similarities, classes, prior, None)
     information = curated.information
     if information is None and not transition.degenerate:
         tuned = _core.tune_evidence(scores, graph, transition.T, transition.p)
