@@ -6,74 +6,83 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
 POOL = HERE / "sample_pool.parquet"
 TRUTH = HERE / "sample_pool_truth.json"
-DEMO = HERE.parent / ".demo"
+DEMO = ROOT / ".demo"
+MODEL = "all-MiniLM-L6-v2"
+CHOSEN = 200
 
 
-def main(model: str) -> int:
-    """Run the command a user would run, then look at the truth."""
+def main(model: str) -> None:
     program = str(Path(sys.executable).with_name("ds2-fast"))
+    DEMO.mkdir(exist_ok=True)
     if Path(model, "tokenizer.json").is_file():
         subprocess.run(
-            [program, "model", "import", model, "--name", "all-MiniLM-L6-v2"], check=True
+            [program, "model", "import", model, "--name", MODEL, "--replace"],
+            check=True,
+            stdout=subprocess.DEVNULL,
         )
-        space = []
+        space = "embedding"
     else:
-        print(
-            "all-MiniLM-L6-v2 is not here: the demo runs in the lexical space, which needs no model"
-        )
-        space = ["--space", "lexical"]
-    command = [program, "select", str(POOL), "--score-col", "rating", "-n", "200"]
-    command += ["-o", str(DEMO / "subset.jsonl"), "--run-dir", str(DEMO / "run"), *space]
-    print(
-        "$ ds2-fast",
-        *(part.replace(str(HERE.parent) + "/", "") for part in command[1:]),
-        flush=True,
-    )
-    subprocess.run(command, check=True)
-    compare(DEMO / "run")
-    return 0
+        print(f"{MODEL} is not here: the demo runs in the lexical space, which needs no model\n")
+        space = "lexical"
+    # The pool was made so that neighbors share their true quality: all disagreement is noise.
+    command = ["select", str(POOL), "--score-col", "rating", "-n", str(CHOSEN), "--space", space]
+    command += ["--noise-share", "1", "-o", str(DEMO / "subset.jsonl")]
+    command += ["--run-dir", str(DEMO / f"run-{space}")]
+    print("$ ds2-fast", *(part.replace(f"{ROOT}/", "") for part in command), flush=True)
+    subprocess.run([program, *command], check=True)
+    compare(DEMO / f"run-{space}")
 
 
 def compare(run: Path) -> None:
     """Print how near T and the scores came to the truth, before and after curation."""
     truth = json.loads(TRUTH.read_text())
-    true_t, fitted = np.array(truth["T"]), json.loads((run / "transition.json").read_text())
-    pool, sheet = pl.read_parquet(POOL), pl.read_parquet(run / "scores.parquet")
-    quality = pool["truth"].to_numpy()
-    distance = 0.5 * np.abs(np.array(fitted["T"]) - true_t).sum(axis=1).mean()
-    untouched = 0.5 * np.abs(np.eye(len(true_t)) - true_t).sum(axis=1).mean()
-    print("\nThe sample pool was made from a known truth, so the result can be checked:")
-    print(
-        f"  T: mean row distance (total variation) to the true matrix {distance:.3f}; {untouched:.3f} if ratings were taken as true"
-    )
-    rows = [
-        ("raw ratings", sheet["ds2_score"].to_numpy()),
-        ("expected, curated", sheet["ds2_score_expected"].to_numpy()),
-    ]
-    for name, score in rows:
-        error = np.abs(score - quality).mean()
-        right = (np.rint(score) == quality).mean()
-        rank = np.corrcoef(_ranks(score), _ranks(quality))[0, 1]
-        print(
-            f"  {name:<18} mean error {error:.3f}   nearest class right {right:6.1%}   Spearman with the truth {rank:.3f}"
-        )
+    planted = np.array(truth["T"])
+    fitted = np.array(json.loads((run / "transition.json").read_text())["T"])
+    sheet = pl.read_parquet(run / "scores.parquet")
+    quality = pl.read_parquet(POOL)["truth"].to_numpy()
+    raw = sheet["ds2_score"].to_numpy()
+
+    print("\nThe sample pool was made from a known truth, so the result can be checked.\n")
+    print("T, mean distance of its rows to the planted matrix (total variation, 0 = equal)")
+    print(f"  ratings taken as true   {distance(np.eye(len(planted)), planted):.3f}")
+    print(f"  T as recovered          {distance(fitted, planted):.3f}")
+    print("\nScores                    right    mean error   rank correlation with the truth")
+    for name, scores, decimals in (
+        ("raw ratings", raw, 0),
+        ("curated", sheet["ds2_score_curated"].to_numpy(), 0),
+        ("expected", sheet["ds2_score_expected"].to_numpy(), 2),
+    ):
+        right = f"{(scores == quality).mean():.1%}" if decimals == 0 else ""
+        error, rank = np.abs(scores - quality).mean(), spearman(scores, quality)
+        print(f"  {name:<22} {right:>6}   {error:>10.3f}   {rank:>10.3f}")
+    best_raw = np.argsort(-raw, kind="stable")[:CHOSEN]
     chosen = sheet["ds2_selected"].to_numpy()
-    top = np.argsort(-sheet["ds2_score"].to_numpy(), kind="stable")[: chosen.sum()]
-    print(
-        f"  mean true quality of the selected {chosen.sum()}: {quality[chosen].mean():.2f}; of the {len(top)} best raw ratings: {quality[top].mean():.2f}; of the pool: {quality.mean():.2f}"
-    )
+    print("\nMean true quality")
+    print(f"  of the pool             {quality.mean():.2f}")
+    print(f"  of the {CHOSEN} best rated    {quality[best_raw].mean():.2f}")
+    print(f"  of the {CHOSEN} selected      {quality[chosen].mean():.2f}")
 
 
-def _ranks(values: np.ndarray) -> np.ndarray:
-    return pl.Series(values).rank("average").to_numpy()
+def distance(fitted: NDArray[np.float64], planted: NDArray[np.float64]) -> float:
+    """Mean over rows of half the L1 distance."""
+    return float(0.5 * np.abs(fitted - planted).sum(axis=1).mean())
+
+
+def spearman(scores: NDArray[Any], truth: NDArray[Any]) -> float:
+    """Rank correlation, ties shared."""
+    ranks = [pl.Series(values).rank("average").to_numpy() for values in (scores, truth)]
+    return float(np.corrcoef(*ranks)[0, 1])
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    main(*sys.argv[1:])

@@ -11,6 +11,32 @@ from numpy.typing import NDArray
 
 from ds2_fast.progress import Progress
 
+__all__ = [
+    "__version__",
+    "agreement_by_distance",
+    "bin_ratings",
+    "check_graph",
+    "compare_close_fit",
+    "compress_ratings",
+    "consensus_counts",
+    "curate",
+    "curate_paper",
+    "curate_reference",
+    "debug_build",
+    "expected_consensus",
+    "fit_transition",
+    "fit_transition_reference",
+    "knn_exact",
+    "lexical_embed",
+    "neighbor_information",
+    "parse_answer",
+    "published_order",
+    "rank_samples",
+    "score_longtail",
+    "split_noise",
+    "tune_evidence",
+]
+
 __version__: str
 debug_build: bool
 

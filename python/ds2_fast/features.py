@@ -97,7 +97,10 @@ def _given(line: Line, pool: Pool, embeddings: str | Path | NDArray[Any]) -> Fea
 def _embedded(line: Line, pool: Pool, name: str, offline: bool, threads: int | None) -> Features:
     from ds2_fast.embedding import load_embedder, write_embeddings
 
-    embedder = load_embedder(name, offline=offline, threads=threads)
+    with line.narrator.stage("model", "bytes") as fetched:
+        embedder = load_embedder(name, offline=offline, threads=threads, progress=fetched)
+    for note in embedder.notes:
+        line.narrator.warn(note)
     partial = line.run.path / "embeddings.partial.npy"
 
     def compute(progress: Progress) -> Path:

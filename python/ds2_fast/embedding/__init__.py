@@ -54,7 +54,7 @@ def load_embedder(
     Raises:
         ModelError: no such model, or it cannot be fetched, exported or run; see the message.
 
-    Cost: 0.5 s for a model of 90 MB in the cache; the first time also its download and export.
+    Cost: reading and checking the model's files; the first time also its download and export.
     """
     if threads is not None and threads < 1:
         raise ValueError(f"threads must be at least 1, got {threads}")

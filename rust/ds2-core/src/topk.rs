@@ -1,6 +1,6 @@
 //! The k best candidates of each row, under the total order (similarity descending, row ascending).
 //!
-//! [`Shortlists`] is fed similarities that are off by at most a known slack, keeps what may still be among the
+//! `Shortlists` is fed similarities that are off by at most a known slack, keeps what may still be among the
 //! k best, and asks for the exact similarity of that remainder only.
 
 use std::cmp::Ordering;

@@ -2,7 +2,7 @@
 //!
 //! [`Kernel`] is the instruction set both run on; it is found at run time and can only be had where the
 //! machine supports it. The canonical [`Kernel::dot`] gives the same bits on every kernel. The block product
-//! [`Kernel::multiply`] does not, and says how far it may be off: [`product_error`].
+//! `Kernel::multiply` does not, and says how far it may be off: [`product_error`].
 #![expect(unsafe_code, reason = "calling a function compiled for an instruction set found at run time")]
 #![expect(
     clippy::inline_always,

@@ -1,7 +1,7 @@
 //! The lexical space: texts as unit rows by the words they share, without a model.
 //!
-//! Text -> tokens ([`tokens`]) -> TF-IDF over the terms of a sample ([`vocabulary`]) -> the leading directions
-//! of the sample ([`svd`]) -> every text projected on them and scaled to unit length.
+//! Text -> tokens (`tokens`) -> TF-IDF over the terms of a sample (`vocabulary`) -> the leading directions
+//! of the sample (`svd`) -> every text projected on them and scaled to unit length.
 
 mod dense;
 mod eigen;
