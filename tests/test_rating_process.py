@@ -177,8 +177,8 @@ def test_a_dry_run_imports_no_litellm_and_opens_no_socket(tmp_path):
     rows = [{"instruction": f"q{i}", "input": "", "output": "a"} for i in range(10)]
     pool.write_text("\n".join(map(json.dumps, rows)))
     code = GUARD + (
-        "from ds2_fast.cli.rate import command\n"
-        "command(sys.argv[1:], standalone_mode=False)\n"
+        "from ds2_fast.cli import main\n"
+        "assert main(['rate', *sys.argv[1:]]) == 0\n"
         "assert not {'litellm', 'openai', 'aiohttp'} & set(sys.modules)\n"
     )
     for model in ("gpt-4o-mini", "nobody/knows"):

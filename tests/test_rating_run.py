@@ -279,6 +279,14 @@ def test_hopeless_answers_stop_early(journal):
         assert server.requests <= 20 + 8
 
 
+def test_many_bad_samples_do_not_stop_a_run_that_has_rated(journal):
+    with RatingServer() as server:
+        run(server, journal, pool(1))
+        server.always = "400"
+        ratings = run(server, journal, pool(30))
+    assert statuses(ratings) == ["ok"] + ["rejected"] * 29
+
+
 def test_a_storm_of_faults_is_weathered(journal, impatient):
     faults = {"429": 0.03, "500": 0.02, "malformed": 0.1, "truncated": 0.02, "cut": 0.01,
               "hang": 0.005}  # fmt: skip

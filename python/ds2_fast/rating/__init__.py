@@ -174,9 +174,9 @@ def rate(
     Example:
         >>> import tempfile
         >>> from ds2_fast.rating.transport import Answer
+        >>> said = '{"Rarity": 1, "Complexity": 2, "Informativeness": 3, "Overall rating": 4}'
         >>> async def rater(messages, params):
-        ...     return Answer('{"Rarity": 1, "Complexity": 2, "Informativeness": 3, "Overall
-        rating": 4}')
+        ...     return Answer(said)
         >>> journal = tempfile.mkdtemp() + "/ratings.jsonl"
         >>> pool = [[("user", "2 + 2?"), ("assistant", "4")]]
         >>> rate(pool, "mine", journal_path=journal, rater=rater).scores.tolist()

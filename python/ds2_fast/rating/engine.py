@@ -61,6 +61,7 @@ class Engine:
         self._ceiling = ceiling
         self._recorder = Recorder(journal, spending, rules.keep_raw)
         self._stopped = asyncio.Event()
+        self._proven = False
         self._in_a_row = 0
         self._last_answer = time.monotonic()
         self._last_failure = ""
@@ -87,6 +88,7 @@ class Engine:
         Raises:
             Exception: whatever the transport raised that is no failure of a provider.
         """
+        self._proven = proven
         ticker = asyncio.create_task(self._tick())
         queue = iter(todo)
         try:
@@ -226,7 +228,8 @@ class Engine:
             return
         self.tally.null += 1
         self.tally.reasons[record.why or ""] += 1
-        if self.tally.rated == 0 and self.tally.null == HOPELESS_AFTER:
+        unheard = self.tally.rated == 0 and not self._proven
+        if unheard and self.tally.null == HOPELESS_AFTER:
             reasons = ", ".join(f"{why} {count}" for why, count in self.tally.reasons.most_common())
             failure = f"; the last failure: {self._last_failure}" if self._last_failure else ""
             self.stop(
