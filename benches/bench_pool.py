@@ -1,17 +1,16 @@
 """Time of reading a pool, its texts, and writing a subset of it.
 
-    python benches/bench_pool.py [FOLDER]
+    python benches/bench_pool.py --small POOL.parquet --large POOL.parquet
 
-FOLDER holds `pool_mixed_340k.parquet` and `alpaca52k_rated.parquet` (default: $DS2_FAST_DATA, or
-`shared/data` beside the repository). Prints one JSON object: seconds, best of three rounds.
+Both have the columns instruction, input, output; the large one is also measured as JSON Lines and
+as messages. Prints one JSON object: seconds, best of three rounds.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
-import os
 import platform
-import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +22,7 @@ import polars as pl
 from ds2_fast.pool import Pool, read_pool, write_subset
 
 ROUNDS = 3
-ROOT = Path(__file__).resolve().parent.parent
+SAMPLE = Path(__file__).resolve().parent.parent / "examples" / "sample_pool.parquet"
 
 
 def best(call: Callable[[], object]) -> float:
@@ -56,20 +55,23 @@ def read_and_write(name: str, path: Path, folder: Path) -> dict[str, float]:
 
 
 def main() -> None:
-    default = os.environ.get("DS2_FAST_DATA", ROOT.parent / "shared" / "data")
-    data = Path(sys.argv[1] if len(sys.argv) > 1 else default)
-    large, small = data / "pool_mixed_340k.parquet", data / "alpaca52k_rated.parquet"
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--small", type=Path, default=SAMPLE)
+    parser.add_argument("--large", type=Path, default=SAMPLE)
+    parser.add_argument("--fast", action="store_true", help="the sample pool for both")
+    options = parser.parse_args()
+    small, large = (SAMPLE, SAMPLE) if options.fast else (options.small, options.large)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        seconds = read_and_write("alpaca 52k .parquet", small, folder)
+        seconds = read_and_write(f"{small.stem} .parquet", small, folder)
         frame = pl.read_parquet(large)
         frame.write_ndjson(folder / "pool.jsonl")
         as_messages(frame).write_ndjson(folder / "messages.jsonl")
         as_messages(frame).write_parquet(folder / "messages.parquet")
         del frame
-        seconds |= read_and_write("340k .parquet", large, folder)
+        seconds |= read_and_write(f"{large.stem} .parquet", large, folder)
         for each in ("pool.jsonl", "messages.jsonl", "messages.parquet"):
-            seconds |= read_and_write(f"340k {each}", folder / each, folder)
+            seconds |= read_and_write(f"{large.stem} {each}", folder / each, folder)
     print(json.dumps({"machine": platform.platform(), "seconds": seconds}, indent=1))
 
 
