@@ -14,7 +14,6 @@ from ds2_fast.progress import Progress
 __all__ = [
     "__version__",
     "agreement_by_distance",
-    "bin_ratings",
     "check_graph",
     "compare_close_fit",
     "compress_ratings",
@@ -314,11 +313,6 @@ def published_order(
 
 def compress_ratings(ratings: NDArray[np.float64]) -> NDArray[np.int8]:
     """Published compression of ratings 0..10 to scores 0..5; NaN becomes -1."""
-
-def bin_ratings(
-    ratings: NDArray[np.float64], lo: float, hi: float, num_classes: int
-) -> NDArray[np.int8]:
-    """Ratings on the linear scale lo..hi in `num_classes` bins of equal width; NaN becomes -1."""
 
 # Answers of a rating model.
 

@@ -10,10 +10,11 @@ import click
 
 from ds2_fast.cli.options import run_options
 from ds2_fast.cli.pool_options import pool_options
+from ds2_fast.cli.sections import SectionedCommand
 from ds2_fast.progress import Narrator
 
 
-@click.command()
+@click.command(cls=SectionedCommand)
 @click.argument("pool", nargs=-1, required=True)
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), help="Copy the rows to this `.npy` file."

@@ -30,8 +30,8 @@ def _role_map(
 
 
 _OPTIONS = (
-    click.option("--format", type=click.Choice(FORMATS),
-                 help="Schema of the pool.  [default: told by its columns]"),
+    click.option("--format", type=click.Choice(FORMATS), metavar="NAME",
+                 help=f"Schema of the pool: {', '.join(FORMATS)}.  [default: told by its columns]"),
     click.option("--prompt-col", metavar="COLUMN", multiple=True,
                  help="Column of the user's turn; repeat it to join several."),
     click.option("--response-col", metavar="COLUMN", help="Column of the assistant's turn."),

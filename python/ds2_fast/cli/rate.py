@@ -10,9 +10,10 @@ import click
 from ds2_fast.cli.options import narrator
 from ds2_fast.cli.pool_options import pool_options
 from ds2_fast.cli.rating_options import rate_options
+from ds2_fast.cli.sections import SectionedCommand
 
 
-@click.command()
+@click.command(cls=SectionedCommand)
 @click.argument("pool", nargs=-1, required=True)
 @click.option(
     "-o",

@@ -10,10 +10,11 @@ import click
 from ds2_fast.cli.options import feature_options, run_options, score_options, show
 from ds2_fast.cli.pool_options import pool_options
 from ds2_fast.cli.rating_options import OPTION_NAMES, rate_options
+from ds2_fast.cli.sections import SectionedCommand
 from ds2_fast.progress import Narrator
 
 
-@click.command()
+@click.command(cls=SectionedCommand)
 @click.argument("pool", nargs=-1, required=True)
 @click.option(
     "-n",

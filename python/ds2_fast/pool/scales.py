@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from ds2_fast import _core
 from ds2_fast.errors import PoolError
 
 MAX_CLASSES = 16
@@ -53,7 +54,7 @@ class Scale:
     def classes(self, ratings: NDArray[np.float64]) -> NDArray[np.int8]:
         """Put ratings into classes.
 
-        Computes `rating - low`; compressed, `clip(rating, 4, 9) - 4`.
+        Computes `rating - low`; compressed, the published rule (see `Scale.compressed`).
 
         Args:
             ratings: float64 `(N,)`, whole numbers in low..high.
@@ -61,10 +62,9 @@ class Scale:
         Returns:
             int8 `(N,)` in 0..num_classes-1.
         """
-        low = _LOWEST_KEPT - 1 if self.compressed else self.low
-        high = _HIGHEST_KEPT + 1 if self.compressed else self.high
-        classes: NDArray[np.int8] = (np.clip(ratings, low, high) - low).astype(np.int8)
-        return classes
+        if self.compressed:
+            return _core.compress_ratings(ratings)
+        return (ratings - self.low).astype(np.int8)
 
 
 def choose_scale(scale: str, known: pl.Series, column: str) -> Scale:

@@ -77,19 +77,6 @@ fn compress_ratings<'py>(py: Python<'py>, ratings: &Bound<'py, PyAny>) -> PyResu
     Ok(scale::compress(ratings.as_slice()?).map_err(to_py)?.into_pyarray(py))
 }
 
-/// Ratings of a linear scale in bins of equal width; NaN becomes -1.
-#[pyfunction]
-fn bin_ratings<'py>(
-    py: Python<'py>,
-    ratings: &Bound<'py, PyAny>,
-    lo: f64,
-    hi: f64,
-    num_classes: usize,
-) -> PyResult<Bound<'py, PyArray1<i8>>> {
-    let ratings: PyReadonlyArray<'_, f64, Ix1> = borrow(ratings, "ratings", "float64 (N,)")?;
-    Ok(scale::bin_linear(ratings.as_slice()?, lo, hi, num_classes).map_err(to_py)?.into_pyarray(py))
-}
-
 fn unknown(name: &str, known: &[&str], got: &str) -> PyErr {
     PyValueError::new_err(format!("{name} must be one of {known:?}, got {got:?}"))
 }
@@ -98,6 +85,5 @@ pub(crate) fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(score_longtail, m)?)?;
     m.add_function(wrap_pyfunction!(rank_samples, m)?)?;
     m.add_function(wrap_pyfunction!(published_order, m)?)?;
-    m.add_function(wrap_pyfunction!(compress_ratings, m)?)?;
-    m.add_function(wrap_pyfunction!(bin_ratings, m)?)
+    m.add_function(wrap_pyfunction!(compress_ratings, m)?)
 }
