@@ -69,7 +69,12 @@ def open_line(folder: Path | None, narrator: Narrator) -> Iterator[Line]:
         yield Line(run, narrator)
 
 
-def default_run_dir(source: Path) -> Path:
-    """`<stem>.ds2` beside the pool."""
-    stem = source.name.split(".")[0] or "pool"
-    return source.parent / f"{stem}.ds2"
+def default_run_dir(source: str) -> Path:
+    """Name the run directory of a pool: `<stem>.ds2` beside the file, folder or pattern."""
+    if source == "-":
+        return Path("stdin.ds2")
+    path = Path(source).absolute()
+    while any(sign in path.name for sign in "*?["):  # a pattern: beside the folder it looks in
+        path = path.parent
+    stem = path.name.split(".")[0] or path.name.lstrip(".") or "pool"
+    return path.with_name(f"{stem}.ds2")

@@ -53,6 +53,7 @@ class Result:
         report: every number of the closing summary, JSON-able.
         manifest: keys, digests, parameters and seconds of the stages.
         run_dir: where all of it is kept; None for a run that was not kept.
+        files: the subsets that were written.
     """
 
     indices: NDArray[np.uint32]
@@ -64,6 +65,7 @@ class Result:
     report: dict[str, Any]
     manifest: dict[str, Any]
     run_dir: Path | None
+    files: tuple[Path, ...] = ()
 
 
 def select(
@@ -208,6 +210,7 @@ def select(
             report,
             line.run.manifest,
             folder,
+            tuple(files.values()),
         )
 
 
@@ -344,7 +347,7 @@ def _open_pool(
         return pool, Path(run_dir)
     if not pool.sources:
         return pool, None
-    return pool, default_run_dir(Path(pool.inputs[0]))
+    return pool, default_run_dir(pool.inputs[0])
 
 
 def _select(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from ds2_fast import _core
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from rich.console import Console
     from rich.table import Table
@@ -103,12 +105,16 @@ def _selection(sheet: pl.DataFrame, sizes: Sequence[int]) -> dict[str, Any]:
     return {"sizes": list(sizes), "means": means, "reasons": reasons}
 
 
-def print_report(report: dict[str, Any], console: Console) -> None:
+def print_report(
+    report: dict[str, Any], console: Console, *, run_dir: Path | None, files: Sequence[Path] = ()
+) -> None:
     """Print the closing summary.
 
     Args:
         report: as `build_report` made it.
         console: where to.
+        run_dir: where the run is kept; None if it is not.
+        files: the subsets that were written.
     """
     console.print()
     _print_selection(report, console)
@@ -116,6 +122,13 @@ def print_report(report: dict[str, Any], console: Console) -> None:
     if not report["transition"]["degenerate"]:
         console.print(_transition_table(report))
     _print_trust(report, console)
+    if files or run_dir is not None:
+        console.print("\n[bold]Files[/bold]")
+    for file in files:
+        console.print(f"  {file}", markup=False)
+    if run_dir is not None:
+        parts = "scores.parquet (every sample), transition.json, report.json, manifest.json"
+        console.print(f"  {run_dir}{os.sep} with {parts}", markup=False)
 
 
 def _print_selection(report: dict[str, Any], console: Console) -> None:
@@ -176,6 +189,7 @@ def _transition_table(report: dict[str, Any]) -> Table:
     for label in labels:
         table.add_column(label, justify="right")
     table.add_column("prior p", justify="right")
+    table.add_column("")
     for place, (row, prior) in enumerate(zip(transition["T"], transition["p"], strict=True)):
         cells = [
             "[dim]·[/dim]"
@@ -185,18 +199,20 @@ def _transition_table(report: dict[str, Any]) -> Table:
             else f"{value:.2f}"
             for value in row
         ]
-        note = " [dim]too rare to identify[/dim]" if place in transition["unidentified"] else ""
-        table.add_row(labels[place], *cells, f"{prior:.2f}{note}")
+        note = ""
+        if place in transition["unidentified"]:
+            note = "too rare to identify: the row is assumed"
+        elif place in transition["ambiguous"]:
+            note = "ambiguous: another row explains this score better"
+        table.add_row(labels[place], *cells, f"{prior:.2f}", f"[dim]{note}[/dim]")
     return table
 
 
 def _print_trust(report: dict[str, Any], console: Console) -> None:
-    from rich.markup import escape
-
     trust = report["trust"]
     console.print(f"\n[bold]Trust check: {trust['verdict']}[/bold]")
     for line in _trust_lines(report):
-        console.print(f"  {escape(line)}")
+        console.print(f"  {line}", markup=False)
 
 
 def _number(value: float | None) -> str:

@@ -41,4 +41,4 @@ def curate(
     result = pipeline.select(
         list(pool), None, pool_options=pool_options, narrator=narrator, **options
     )
-    show(result.report, quiet=quiet, as_json=as_json)
+    show(result.report, quiet=quiet, as_json=as_json, run_dir=result.run_dir)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -120,7 +120,14 @@ def narrator(*, quiet: bool) -> Narrator:
     return TerminalNarrator(quiet=quiet)
 
 
-def show(report: dict[str, Any], *, quiet: bool, as_json: bool) -> None:
+def show(
+    report: dict[str, Any],
+    *,
+    quiet: bool,
+    as_json: bool,
+    run_dir: Path | None,
+    files: Sequence[Path] = (),
+) -> None:
     """Print the report: JSON on stdout if asked for, else the summary on stderr."""
     if as_json:
         click.echo(json.dumps(report, ensure_ascii=False))
@@ -128,4 +135,4 @@ def show(report: dict[str, Any], *, quiet: bool, as_json: bool) -> None:
         from ds2_fast.report import print_report
         from ds2_fast.terminal import TerminalNarrator
 
-        print_report(report, TerminalNarrator().console)
+        print_report(report, TerminalNarrator().console, run_dir=run_dir, files=files)

@@ -31,4 +31,4 @@ def report(run: Path, as_json: bool) -> None:
             f"`{run}` has no report.json: its run did not finish",
             "run the same `ds2-fast select` again; what is finished is kept",
         )
-    show(json.loads(file.read_text()), quiet=False, as_json=as_json)
+    show(json.loads(file.read_text()), quiet=False, as_json=as_json, run_dir=run)

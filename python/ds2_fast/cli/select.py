@@ -71,4 +71,10 @@ def select(
         narrator=narrator,
         **options,
     )
-    show(result.report, quiet=quiet, as_json=as_json)
+    show(
+        result.report,
+        quiet=quiet,
+        as_json=as_json,
+        run_dir=result.run_dir,
+        files=result.files,
+    )
