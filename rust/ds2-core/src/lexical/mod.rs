@@ -1,7 +1,28 @@
 //! The lexical space: texts as unit rows by the words they share, without a model.
 //!
-//! Text -> tokens (`tokens`) -> TF-IDF over the terms of a sample (`vocabulary`) -> the leading directions
-//! of the sample (`svd`) -> every text projected on them and scaled to unit length.
+//! Text -> tokens (`tokens`) -> TF-IDF over the terms of a sample (`vocabulary`) -> the leading directions of
+//! the sample (`svd`) -> every text projected on them and scaled to unit length.
+//!
+//! Why these weights and this many directions: Spearman correlation of a rating with the mean rating of the
+//! 10 nearest other texts, 4,000 queries (10,000 for the weights), November 2026, `benches/bench_lexical.py`.
+//! The standard error is about .01, and .005. Alpaca is 52,002 samples rated by gpt-4o-mini / llama-3.1-8b /
+//! mistral-7b; TREC 25,069 passages and SST 40,000 phrases with human labels.
+//!
+//! | space | Alpaca | TREC | SST |
+//! |---|---|---|---|
+//! | **256 directions** | .623 / .377 / .322 | .570 | .434 |
+//! | 128, 64 directions | .620 / .373 / .316, .613 / .377 / .317 | | |
+//! | times, over the singular values | .624 / .365 / .318, .588 / .353 / .298 | | |
+//! | weights as they are here (10,000 queries) | .631 / .366 / .307 | .567 | .435 |
+//! | every term once (10,000 queries) | .634 / .373 / .323 | .537 | .436 |
+//! | square root of the rarity (10,000 queries) | .631 / .381 / .303 | .565 | .406 |
+//! | sample of 5,000, 10,000, 50,000 (scikit-learn) | .628, .621, .620 (gpt-4o-mini) | | |
+//! | with 0.3 log length as one more column | .651 / .394 / .336 | .574 | .422 |
+//! | all-MiniLM-L6-v2 | .629 / .323 / .321 | | |
+//! | joined with it, weight 1 (0.5) | .657 / .366 / .340 (.648 / .351 / .333) | | |
+//!
+//! Length is left out on purpose: raters like long texts, and a space that knows the length would pass this
+//! taste on to the neighbors, which are there to judge the rating.
 
 mod dense;
 mod eigen;

@@ -13,6 +13,10 @@ use crate::workers::Workers;
 const OVERSAMPLING: usize = 24;
 
 /// Multiplications by `SᵀS` that turn random directions into the leading ones.
+///
+/// The spectrum of text is flat, so the last directions converge slowly, and nothing is gained when they do:
+/// on Alpaca, 2, 3, 5 multiplications give .626, .623, .619 (4,000 queries as in the parent module, November
+/// 2026), while the neighbors under two seeds are .79, .83, .87 the same.
 const POWER_ITERATIONS: usize = 3;
 
 /// How often [`truncated_svd`] pauses.

@@ -13,8 +13,8 @@ use super::tokens::Tokenizer;
 /// A token in fewer texts than this makes no two texts alike, so it is no term.
 const LEAST_TEXTS: u32 = 2;
 
-/// Most terms kept, the most frequent first. A sample of 20,000 texts of the mixed pool has fewer; the bound
-/// is for pools of very long texts, where it holds the decomposition to 280 MB.
+/// Most terms kept, the most frequent first. 52,002 Alpaca samples have 22,261 and a mixed pool of 341,612 has
+/// 50,719; the bound is for pools of very long texts, where it holds the decomposition to some 300 MB.
 const MOST_TERMS: usize = 1 << 17;
 
 /// Tokens are hashed already; hashing them again would only cost time.
