@@ -135,6 +135,12 @@ def _lexical(line: Line, pool: Pool, seed: int, threads: int | None) -> Features
             f"made lexical features of {len(rows):,} samples, {rows.shape[1]} dimensions"
         ),
     )
+    blank = int(np.count_nonzero(~np.any(stage.value, axis=1)))
+    if blank:
+        line.narrator.warn(
+            f"{blank:,} of {len(pool):,} samples share no word with any other: they have no neighbors "
+            "in the lexical space"
+        )
     return Features(
         stage.value, stage.digest, "lexical", "TF-IDF + SVD of the pool", allow_zero=True
     )
@@ -146,7 +152,7 @@ def _hybrid(line: Line, semantic: Features, lexical: Features) -> Features:
     stage = line.stage(
         "hybrid",
         artifacts.HYBRID,
-        lambda progress: hybrid(semantic.rows, lexical.rows),
+        lambda progress: hybrid(semantic.rows, lexical.rows, progress=progress),
         inputs={"embedding": semantic.digest, "lexical": lexical.digest},
         params={"weight": 1.0},
         unit="samples",

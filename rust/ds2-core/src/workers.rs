@@ -21,6 +21,11 @@ impl Workers {
             .map_err(|error| Error::value(format!("cannot start {threads} threads: {error}")))
     }
 
+    /// How many threads there are.
+    pub(crate) fn threads(&self) -> usize {
+        self.0.as_ref().map_or_else(rayon::current_num_threads, rayon::ThreadPool::current_num_threads)
+    }
+
     /// Run `work`, whose parallel iterators use these threads.
     pub(crate) fn run<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
         match &self.0 {

@@ -11,6 +11,7 @@ use rayon::prelude::*;
 
 use crate::dot::{Kernel, TILE_COLUMNS};
 use crate::progress::tick;
+use crate::workers::Workers;
 use crate::{Element, Error, Progress, Result, Rows};
 
 use cosine::Cosine;
@@ -182,34 +183,4 @@ fn block_rows(len: usize, dim: usize, threads: usize) -> usize {
     let by_memory = (1 << 21) / dim;
     let by_threads = len / (4 * (threads.isqrt() + 1));
     by_memory.min(by_threads).clamp(96, 2048).next_multiple_of(TILE_COLUMNS)
-}
-
-/// Where the parallel parts run.
-struct Workers(Option<rayon::ThreadPool>);
-
-impl Workers {
-    fn new(threads: Option<usize>) -> Result<Self> {
-        let pool = match threads {
-            None => None,
-            Some(0) => return Err(Error::value("threads must be at least 1, got 0")),
-            Some(n) => Some(
-                rayon::ThreadPoolBuilder::new()
-                    .num_threads(n)
-                    .build()
-                    .map_err(|error| Error::value(format!("cannot start {n} threads: {error}")))?,
-            ),
-        };
-        Ok(Self(pool))
-    }
-
-    fn threads(&self) -> usize {
-        self.0.as_ref().map_or_else(rayon::current_num_threads, rayon::ThreadPool::current_num_threads)
-    }
-
-    fn run<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
-        match &self.0 {
-            Some(pool) => pool.install(work),
-            None => work(),
-        }
-    }
 }
