@@ -138,8 +138,8 @@ def _lexical(line: Line, pool: Pool, seed: int, threads: int | None) -> Features
     blank = int(np.count_nonzero(~np.any(stage.value, axis=1)))
     if blank:
         line.narrator.warn(
-            f"{blank:,} of {len(pool):,} samples share no word with any other: they have no neighbors "
-            "in the lexical space"
+            f"{blank:,} of {len(pool):,} samples share no word with any other: in the "
+            "lexical space they have no neighbors"
         )
     return Features(
         stage.value, stage.digest, "lexical", "TF-IDF + SVD of the pool", allow_zero=True

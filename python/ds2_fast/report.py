@@ -201,9 +201,9 @@ def _transition_table(report: dict[str, Any]) -> Table:
         ]
         note = ""
         if place in transition["unidentified"]:
-            note = "too rare to identify: the row is assumed"
+            note = "too rare: assumed"
         elif place in transition["ambiguous"]:
-            note = "ambiguous: another row explains this score better"
+            note = "ambiguous"
         table.add_row(labels[place], *cells, f"{prior:.2f}", f"[dim]{note}[/dim]")
     return table
 
