@@ -11,7 +11,7 @@ export CARGO_TERM_QUIET ?= true
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check setup build wheel model lint fmt test-rs test-py docs bench lock clean
+.PHONY: help demo test check setup build wheel model lint fmt test-rs test-py docs bench bench-fast lock clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -21,8 +21,7 @@ demo: wheel model ## set everything up and select from the sample pool
 
 test: test-rs test-py ## set everything up and run all tests
 
-check: lint docs test ## all that CI runs: format, lints, types, docs, Rust tests, Python tests against the wheel
-	$(BIN)/python benches/run.py --fast
+check: lint docs bench-fast test ## all that CI runs: format, lints, types, docs, benchmarks alive, all tests
 
 setup: $(VENV)/.installed ## virtual environment with the locked dependencies
 
@@ -52,7 +51,7 @@ test-rs: ## Rust tests (no Python needed)
 	cargo test --locked --release
 
 test-py: wheel model ## Python tests against the wheel
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest --no-header
 
 lint: wheel ## formatting, lints, types, stubs
 	cargo fmt --all --check
@@ -73,6 +72,9 @@ docs: ## Rust documentation, warnings as errors
 bench: wheel model ## all benchmarks (long); tables go to benches/results
 	cargo bench --locked -p ds2-benches
 	$(BIN)/python benches/run.py
+
+bench-fast: wheel # every Python benchmark once, on made data, to keep it alive
+	$(BIN)/python benches/run.py --fast
 
 lock: setup ## take the newest versions that resolve
 	cargo update
