@@ -96,13 +96,13 @@ def _load_transition(paths: Paths) -> Transition:
     fields = {field.name: stored[field.name] for field in dataclasses.fields(Transition)}
     for name in ("T", "p", "counts"):
         fields[name] = np.array(fields[name], dtype=np.float64)
-    for name in ("unidentified", "ambiguous"):
+    for name in ("unidentified", "ambiguous", "warnings"):
         fields[name] = tuple(fields[name])
     return Transition(**fields)
 
 
 TRANSITION: Artifact[Transition] = Artifact(
-    ("transition.json",), _save_transition, _load_transition
+    ("transition.json",), _save_transition, _load_transition, version=2
 )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ds2_fast.errors import PoolError
 from ds2_fast.knn import Neighbors
 from ds2_fast.published import ADAM_STEPS, ReferenceTransition, fit_transition_reference
 from ds2_fast.transition import Transition, fit_transition
@@ -27,19 +28,42 @@ def fit(
         k: neighbors counted in `bayes` and `none`.
 
     Raises:
-        ValueError: if the graph is narrower than the mode needs, or no sample can be counted.
+        PoolError: if too few samples are rated for any to be counted.
+        ValueError: if the graph is narrower than the mode needs.
     """
+    _check_countable(scores, neighbors, mode, k)
     if mode == "paper":
         return fit_transition(
             scores, neighbors, num_classes=num_classes, k=2, prior="uniform", strength=1.0
         )
     if mode == "reference":
-        return _published(fit_transition_reference(scores, neighbors.indices, num_classes))
+        return in_common_form(fit_transition_reference(scores, neighbors.indices, num_classes))
     return fit_transition(scores, neighbors, num_classes=num_classes, k=k)
 
 
-def _published(found: ReferenceTransition) -> Transition:
-    """The published code's fit in the common form: no prior, a fixed number of steps."""
+def _check_countable(scores: NDArray[np.int8], neighbors: Neighbors, mode: str, k: int) -> None:
+    """Refuse a pool in which no rated sample has the rated neighbors a count takes."""
+    width = neighbors.indices.shape[1]
+    heard = min({"paper": 2, "reference": width}.get(mode, k), width)
+    # The published code counts a sample's own copy as one neighbor, and each neighbor twice.
+    least = 1 if mode == "reference" else 2
+    rated = scores >= 0
+    found = np.count_nonzero(rated[neighbors.indices[rated, :heard]], axis=1)
+    if not np.any(found >= least):
+        raise PoolError(
+            f"too few samples are rated, {len(found):,} of {len(scores):,}: none has {least} rated "
+            f"among its {heard} nearest neighbors",
+            "rate more samples, or leave the unrated ones out of the pool",
+        )
+
+
+def in_common_form(found: ReferenceTransition) -> Transition:
+    """Take the published code's fit to the common form: no prior, a fixed number of steps.
+
+    A score is ambiguous if it occurs and another row of T gives it more often than its own.
+    """
+    marginal = found.c3.sum(axis=(1, 2)) + found.c3.sum(axis=(0, 2)) + found.c3.sum(axis=(0, 1))
+    elsewhere = found.T.argmax(axis=0) != np.arange(found.num_classes)
     return Transition(
         num_classes=found.num_classes,
         T=found.T,
@@ -53,5 +77,6 @@ def _published(found: ReferenceTransition) -> Transition:
         objective=-found.loss,
         degenerate=found.degenerate,
         unidentified=(),
-        ambiguous=tuple(np.flatnonzero(found.T.argmax(axis=0) != np.arange(found.num_classes))),
+        ambiguous=tuple(np.flatnonzero(elsewhere & (marginal > 0)).tolist()),
+        warnings=found.warnings,
     )

@@ -35,6 +35,7 @@ class Transition:
         degenerate: fewer than two scores occur; T is the prior alone.
         unidentified: classes with fewer than 20 true samples; their rows are the prior's.
         ambiguous: classes i whose column of T has its maximum in another row.
+        warnings: what a reader of the result must know, one sentence each.
     """
 
     num_classes: int
@@ -50,6 +51,7 @@ class Transition:
     degenerate: bool
     unidentified: tuple[int, ...]
     ambiguous: tuple[int, ...]
+    warnings: tuple[str, ...] = ()
 
     @property
     def samples(self) -> float:
@@ -90,6 +92,7 @@ class Transition:
             "degenerate": self.degenerate,
             "unidentified": list(self.unidentified),
             "ambiguous": list(self.ambiguous),
+            "warnings": list(self.warnings),
         }
 
 
