@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 import reference
 from ds2_fast import _core
 from ds2_fast.curation import curate
+from ds2_fast.fitting import fit
 from ds2_fast.knn import Neighbors, find_neighbors
 from ds2_fast.transition import fit_transition
 from synthetic import RATERS, make_pool, planted_pool, random_graph
@@ -270,3 +271,25 @@ def test_the_published_modes_fill_the_same_form(small, mode):
     np.testing.assert_array_equal(curated.expected, curated.curated)
     assert np.isnan(curated.entropy).all()
     assert curated.noise_share is None
+
+
+@pytest.mark.parametrize("mode", ["bayes", "paper", "reference"])
+def test_equal_ratings_are_nobodys_mistake(mode):
+    scores = np.full(40, 3, dtype=np.int8)
+    scores[4] = -1
+    neighbors = find_neighbors(np.random.default_rng(0).random((40, 4)).astype(np.float32), 10)
+    curated = curate(scores, neighbors, fit(scores, neighbors, 6, mode, 10), mode=mode)
+    assert curated.switched_off == "all rated samples have the same score"
+    assert not curated.misrated.any()
+    np.testing.assert_array_equal(curated.curated, scores)
+
+
+def test_paper_mode_hears_all_of_a_short_list():
+    pool = make_pool(400, "diag")
+    graphs = [find_neighbors(pool.embeddings, k) for k in (7, 10, 12)]
+    short, ten, more = (
+        curate(pool.scores, graph, fit(pool.scores, graph, 6, "paper", 10), mode="paper")
+        for graph in graphs
+    )
+    assert short.changed > 0
+    np.testing.assert_array_equal(ten.curated, more.curated)

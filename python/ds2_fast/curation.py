@@ -21,6 +21,12 @@ Mode = Literal["bayes", "paper", "reference", "none"]
 LEAST_INFORMATION = 0.01
 """Nats; neighbors that know less about a rating correct none (see `curate`)."""
 
+ONE_SCORE = "all rated samples have the same score"
+"""Why nothing is curated where T means nothing."""
+
+PAPER_VOTERS = 10
+"""Neighbors that vote in `paper` mode."""
+
 
 @dataclass(frozen=True)
 class Curated:
@@ -89,10 +95,12 @@ def curate(
     share of the neighbors' disagreement taken for rater noise. One rater cannot tell it: a = 1 is
     the paper's assumption (neighbors share their true score), a = 0 believes every rating. k and
     beta are those under which neighbors predict ratings best. If that prediction gains less than
-    0.01 nats, or all ratings are equal, curation switches itself off and says so in `switched_off`.
+    0.01 nats, curation switches itself off and says so in `switched_off`.
 
-    `paper`: the published method on one neighbor graph; `reference`: the law of the published code;
-    `none`: the scores as they are. See `ds2_fast.published` for the first two.
+    `paper`: the published method on one neighbor graph, with the votes of the ten nearest neighbors
+    (all of them if the graph is narrower); `reference`: the law of the published code; `none`: the
+    scores as they are. See `ds2_fast.published` for the first two. If all ratings are equal, every
+    mode switches itself off.
 
     Args:
         scores: int8 `(N,)`, 0..K-1, -1 = unrated.
@@ -224,8 +232,7 @@ def _curate_bayes(
     # Refuses a bad noise_share even where curation switches itself off.
     _core.split_noise(T, p, noise_share)
     if transition.degenerate:
-        reason = "all rated samples have the same score"
-        return _leave_scores(scores, "bayes", switched_off=reason, noise_share=noise_share)
+        return _leave_scores(scores, "bayes", switched_off=ONE_SCORE, noise_share=noise_share)
     if temper is None:
         tuning = _core.tune_evidence(scores, graph, T, p)
         (k, beta), information = (tuning["k"], tuning["beta"]), tuning["information"]
@@ -268,9 +275,12 @@ def _curate_published(
 ) -> Curated:
     from ds2_fast import published
 
+    if transition.degenerate:
+        return _leave_scores(scores, mode, switched_off=ONE_SCORE)
     columns = (scores, neighbors.indices, neighbors.similarities, transition.T, transition.p)
     if mode == "paper":
-        found = published.curate_paper(*columns, threshold=threshold)
+        k = min(PAPER_VOTERS, neighbors.indices.shape[1])
+        found = published.curate_paper(*columns, k=k, threshold=threshold)
     else:
         found = published.curate_reference(
             *columns, rounds=rounds, seed=seed, threshold=threshold, progress=progress
