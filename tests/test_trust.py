@@ -98,6 +98,7 @@ def test_equal_ratings_are_not_curated():
     assert trust.verdict == "do not curate"
     assert trust.reasons == ("all ratings are equal",)
     assert trust.to_dict()["neighbor_information"] is None
+    assert "nan" not in trust.line
 
 
 def test_agreement_that_falls_with_distance_asks_for_care():
@@ -148,3 +149,25 @@ def test_unsorted_similarities_are_refused():
     upside_down = Neighbors(neighbors.indices, np.sort(neighbors.similarities, axis=1))
     with pytest.raises(ValueError, match=r"^similarities of row 0 do not descend"):
         check(pool.scores, upside_down)
+
+
+def test_small_pools_are_told_so_whatever_the_verdict():
+    rng = np.random.default_rng(0)
+    scores = rng.integers(0, 6, 300).astype(np.int8)
+    trust = check(scores, find_neighbors(rng.standard_normal((300, 8)).astype(np.float32), 20))
+    assert trust.verdict == "do not curate"
+    assert "T rests on fewer than 1080 samples" in trust.reasons
+
+
+def test_a_sparsely_rated_pool_is_checked_all_the_same():
+    """One sample in 20 is rated: ten neighbors hold a pair here and there, two never do."""
+    rng = np.random.default_rng(1)
+    neighbors = find_neighbors(rng.standard_normal((300, 16)).astype(np.float32), 50)
+    scores = np.where(np.arange(300) % 20 == 0, rng.integers(0, 6, 300), -1).astype(np.int8)
+    for mode in ("bayes", "none"):
+        trust = check(scores, neighbors, mode=mode)
+        assert np.isnan(trust.diagonal)
+        assert np.isnan(trust.diagonal_close)
+        assert "nan" not in trust.line
+        json.dumps(trust.to_dict(), allow_nan=False)
+    assert trust.verdict != "trust"

@@ -75,7 +75,7 @@ class Trust:
         rule: the rule that was applied, in words.
         bins: agreement by distance to the nearest neighbor, closest first.
         diagonal: mean diagonal of T over a sample and its two nearest neighbors, weighted by p;
-            NaN if no class is identified.
+            NaN if no class is identified, or no sample is rated together with both of them.
         diagonal_close: the same over the closest fifth; a clear rise means that disagreement
             further out is not rater noise alone.
         neighbor_information: nats by which neighbors predict a rating better than chance; NaN if
@@ -101,12 +101,13 @@ class Trust:
     @property
     def line(self) -> str:
         """The check in one line, for the terminal."""
-        figures = (
-            f"neighbors know {self.neighbor_information:.3f} nats, "
-            f"closest 1 % agree {self.bins[0].agreement:.0%} (chance {self.bins[0].chance:.0%}), "
-            f"{self.share_changed:.1%} of scores changed"
-        )
-        return f"{self.verdict}: {'; '.join((figures, *self.reasons))}"
+        near, figures = self.bins[0], [f"{self.share_changed:.1%} of scores changed"]
+        if near.pairs:
+            agreement = f"closest 1 % agree {near.agreement:.0%} (chance {near.chance:.0%})"
+            figures.insert(0, agreement)
+        if not math.isnan(self.neighbor_information):
+            figures.insert(0, f"neighbors know {self.neighbor_information:.3f} nats")
+        return f"{self.verdict}: {'; '.join((', '.join(figures), *self.reasons))}"
 
     def to_dict(self) -> dict[str, object]:
         """Everything as JSON-able values; what is not a number becomes None."""
@@ -202,11 +203,14 @@ def _judge(
     """Apply `RULE`."""
     if transition.degenerate:
         return "do not curate", ("all ratings are equal",)
+    enough = SAMPLES_PER_CELL * transition.num_classes**2
+    few = (transition.samples < enough, f"T rests on fewer than {enough} samples")
     if information < LEAST_INFORMATION:
-        return "do not curate", (f"neighbors know less than {LEAST_INFORMATION} nats",)
+        # Too few samples may be why neighbors seem to know nothing.
+        nothing = f"neighbors know less than {LEAST_INFORMATION} nats"
+        return "do not curate", (nothing, few[1]) if few[0] else (nothing,)
     used = set(np.flatnonzero(transition.c1).tolist())
     unidentified = sorted(used & set(transition.unidentified))
-    enough = SAMPLES_PER_CELL * transition.num_classes**2
     doubts = (
         (information < GOOD_INFORMATION, f"neighbors know less than {GOOD_INFORMATION} nats"),
         (rise > RISE, f"the diagonal of T is {rise:.2f} higher on the closest fifth of the pairs"),
@@ -214,7 +218,7 @@ def _judge(
         (unidentified, f"too few samples truly deserve {_name(unidentified)}"),
         (transition.ambiguous, f"T is ambiguous about {_name(transition.ambiguous)}"),
         (not transition.converged, f"the fit of T did not converge in {transition.steps} steps"),
-        (transition.samples < enough, f"T rests on fewer than {enough} samples"),
+        few,
     )
     reasons = tuple(reason for doubt, reason in doubts if doubt)
     return ("use with care" if reasons else "trust"), reasons

@@ -29,7 +29,8 @@ pub struct DistanceBin {
 /// T from the closest neighbors against T from all, both over a sample and its two nearest neighbors.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CloseFit {
-    /// Largest distance to the second neighbor among the closest [`CLOSE_SHARE`].
+    /// Largest distance to the second neighbor among the closest [`CLOSE_SHARE`]; NaN if no sample is rated
+    /// together with its two nearest neighbors.
     pub max_distance: f64,
     /// Samples in the close fit.
     pub samples: f64,
@@ -95,11 +96,13 @@ fn describe_bin(pairs: &[(f32, usize, usize)], to_share: f64) -> DistanceBin {
 ///
 /// Both fits use a sample and its two nearest neighbors; the close one only samples whose second neighbor is
 /// within the closest [`CLOSE_SHARE`]. If the diagonal rises clearly, the disagreement further out is not rater
-/// noise alone: clusterability does not hold there.
+/// noise alone: clusterability does not hold there. In a pool so sparsely rated that no sample can be counted,
+/// nothing is known, and all figures but `samples` are NaN.
 ///
 /// # Errors
 ///
-/// As [`agreement_by_distance`], [`count_consensus`] and [`fit_transition`].
+/// As [`agreement_by_distance`] and [`fit_transition`]; [`Value`](crate::Error::Value) if there are fewer than
+/// two neighbors.
 ///
 /// # Cost
 ///
@@ -111,14 +114,24 @@ pub fn compare_close_fit(
     strength: Option<f64>,
 ) -> Result<CloseFit> {
     pool.check_similarities(similarities)?;
-    let all = fit_transition(&count_consensus(pool, 2)?, prior, strength)?;
+    pool.check_k(2, 2)?;
     let mut distances: Vec<f64> = (0..pool.len())
         .filter(|&row| {
             pool.score(row).and(pool.neighbor_score(row, 0)).and(pool.neighbor_score(row, 1)).is_some()
         })
         .map(|row| 1.0 - f64::from(similarities.row(row)[1]))
         .collect();
+    if distances.is_empty() {
+        let unknown = f64::NAN;
+        return Ok(CloseFit {
+            max_distance: unknown,
+            samples: 0.0,
+            diagonal: unknown,
+            diagonal_close: unknown,
+        });
+    }
     distances.sort_by(f64::total_cmp);
+    let all = fit_transition(&count_consensus(pool, 2)?, prior, strength)?;
     let max_distance = distances[share_of(distances.len(), CLOSE_SHARE) - 1];
     let counts = count_consensus_within(pool, similarities, 2, max_distance)?;
     let close = fit_transition(&counts, prior, strength)?;
@@ -183,6 +196,19 @@ mod tests {
         assert_eq!(message(&similarities, 2), "similarities of row 3 do not descend at column 1");
         similarities[7] = f32::NAN;
         assert_eq!(message(&similarities, 2), "similarity NaN in row 3, column 1 is not finite");
+    }
+
+    #[test]
+    fn nothing_is_known_without_two_rated_neighbors() {
+        let (scores, near, similarities) = ([0, 1, -1, -1], [1, 2, 0, 2, 0, 1, 0, 1], [0.5; 8]);
+        let pool = RatedPool::new(&scores, Rows::new(&near, 4, 2).unwrap(), 2).unwrap();
+        let similarities = Rows::new(&similarities, 4, 2).unwrap();
+        let fit = compare_close_fit(&pool, similarities, Prior::Ordinal, None).unwrap();
+        assert!(fit.samples == 0.0 && fit.max_distance.is_nan());
+        assert!(fit.diagonal.is_nan() && fit.diagonal_close.is_nan());
+        let narrow = RatedPool::new(&scores, Rows::new(&[1, 0, 0, 0], 4, 1).unwrap(), 2).unwrap();
+        let similarities = Rows::new(&[0.5; 4], 4, 1).unwrap();
+        assert!(compare_close_fit(&narrow, similarities, Prior::Ordinal, None).is_err());
     }
 
     /// Close groups are rated without noise, distant ones at random: the close fit must see it.
