@@ -60,9 +60,11 @@ impl<'a> RatedPool<'a> {
     /// # Errors
     ///
     /// [`Error::Value`] if `num_classes` is not in 2..=16, a score is outside -1..`num_classes`-1, or a
-    /// neighbor is out of range or the sample itself; [`Error::Shape`] if the numbers of rows differ.
+    /// neighbor is out of range or the sample itself; [`Error::Shape`] if the numbers of rows differ, or there
+    /// are more rows than a `u32` can number.
     pub fn new(scores: &'a [i8], neighbors: Rows<'a, u32>, num_classes: usize) -> Result<Self> {
         check_num_classes(num_classes)?;
+        check_len(scores.len())?;
         if scores.len() != neighbors.len() {
             return Err(Error::shape(format!(
                 "scores has {} rows, neighbors has {}",
@@ -199,6 +201,15 @@ impl<'a> RatedPool<'a> {
     }
 }
 
+/// Check that rows can be numbered by `u32`.
+fn check_len(len: usize) -> Result<()> {
+    if u32::try_from(len).is_ok() {
+        Ok(())
+    } else {
+        Err(Error::shape(format!("at most {} rows can be numbered, got {len}", u32::MAX)))
+    }
+}
+
 /// Check 2 <= K <= 16.
 pub(crate) fn check_num_classes(num_classes: usize) -> Result<()> {
     if (2..=MAX_CLASSES).contains(&num_classes) {
@@ -226,6 +237,13 @@ mod tests {
         assert_eq!(message(&[-2, 1], &[1, 0], 1, 2), "score -2 of row 0 is not in 0..1 (or -1 for unrated)");
         assert_eq!(message(&[0, 1], &[1, 2], 1, 2), "neighbor 2 of row 1 is not a row of the pool");
         assert_eq!(message(&[0, 1], &[1, 1], 1, 2), "neighbor 1 of row 1 is the sample itself");
+    }
+
+    #[test]
+    fn rows_beyond_what_an_index_holds_are_refused() {
+        assert!(check_len(0xFFFF_FFFF).is_ok());
+        let message = check_len(1 << 32).unwrap_err().to_string();
+        assert_eq!(message, "at most 4294967295 rows can be numbered, got 4294967296");
     }
 
     #[test]

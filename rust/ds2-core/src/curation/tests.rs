@@ -56,6 +56,15 @@ fn an_unrated_sample_hears_its_neighbors_only() {
     assert_eq!(outvoted(-1, 1.0, Rule { fill_missing: true, ..PAPER }).curated[0], 0);
 }
 
+/// Without its own score a sample is what its neighborhood is: `pz R`.
+#[test]
+fn a_dropped_score_leaves_the_shared_score_mixed() {
+    let half = outvoted(-1, 1.0, Rule { noise_share: 0.5, ..PAPER });
+    // pz = (.729, .008) / .737 and R = [[16, 1], [2, 15]] / 17.
+    let zero = (0.729 * 16.0 / 17.0 + 0.008 * 2.0 / 17.0) / 0.737;
+    assert!(close(half.confidence[0], zero) && close(half.expected[0], 1.0 - zero));
+}
+
 #[test]
 fn ties_keep_the_own_score_else_the_lower() {
     let (scores, near) = ([2_i8, -1, 1], [1_u32, 1 + 1, 0, 2, 0, 1]);
