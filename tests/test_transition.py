@@ -187,3 +187,15 @@ def test_read_only_input_is_fine():
     scores, neighbors = (np.arange(30) % 3).astype(np.int8), ring(30, 10)
     scores.flags.writeable = neighbors.indices.flags.writeable = False
     assert fit_transition(scores, neighbors, num_classes=3).samples == pytest.approx(30)
+
+
+def test_arrays_of_another_shape_are_refused():
+    """As many values as a cube or square has do not make one."""
+    with pytest.raises(
+        ValueError, match=r"counts: expected float64 \(K, K, K\), got .* \(2, 4, 1\)"
+    ):
+        _core.fit_transition(np.ones((2, 4, 1)), "ordinal", None)
+    with pytest.raises(ValueError, match=r"c3: expected float64 \(K, K, K\), got .* \(2, 1, 4\)"):
+        _core.fit_transition_reference(np.full((2, 1, 4), 0.125))
+    with pytest.raises(ValueError, match=r"T: expected float64 \(K, K\), got .* \(1, 4\)"):
+        _core.split_noise(np.array([[0.9, 0.1, 0.2, 0.8]]), np.array([0.5, 0.5]), 0.5)

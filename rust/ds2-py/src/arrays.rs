@@ -26,6 +26,18 @@ pub(crate) fn borrow<'py, T: Element, D: numpy::ndarray::Dimension>(
     Ok(array)
 }
 
+/// Check that an array is as long in every dimension: `(K, K)`, `(K, K, K)`; K.
+///
+/// `name` and `expected` go into the message of the `ValueError`.
+pub(crate) fn cubic(array: &Bound<'_, PyUntypedArray>, name: &str, expected: &str) -> PyResult<usize> {
+    let shape = array.shape();
+    if shape.iter().all(|&side| side == shape[0]) {
+        Ok(shape[0])
+    } else {
+        Err(PyValueError::new_err(format!("{name}: expected {expected}, got {}", describe(array.as_any()))))
+    }
+}
+
 /// A borrowed matrix as rows of the core.
 pub(crate) fn rows<'a, T: Element>(array: &'a PyReadonlyArray<'_, T, Ix2>) -> PyResult<Rows<'a, T>> {
     Rows::new(array.as_slice()?, array.shape()[0], array.shape()[1]).map_err(to_py)

@@ -2,10 +2,10 @@
 
 use ds2_core::transition::Model;
 use ds2_core::{RatedPool, Rows};
-use numpy::{Ix1, Ix2, PyReadonlyArray, PyUntypedArrayMethods};
+use numpy::{Ix1, Ix2, PyArrayMethods, PyReadonlyArray, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 
-use crate::arrays::borrow;
+use crate::arrays::{borrow, cubic};
 
 /// Borrowed scores and neighbors.
 pub(crate) struct RatedArrays<'py> {
@@ -51,7 +51,10 @@ pub(crate) struct ModelArrays<'py> {
 
 impl<'py> ModelArrays<'py> {
     pub(crate) fn borrow(t: &Bound<'py, PyAny>, p: &Bound<'py, PyAny>) -> PyResult<Self> {
-        Ok(Self { t: borrow(t, "T", "float64 (K, K)")?, p: borrow(p, "p", "float64 (K,)")? })
+        const EXPECTED: &str = "float64 (K, K)";
+        let matrix: PyReadonlyArray<'py, f64, Ix2> = borrow(t, "T", EXPECTED)?;
+        cubic(matrix.as_untyped(), "T", EXPECTED)?;
+        Ok(Self { t: matrix, p: borrow(p, "p", "float64 (K,)")? })
     }
 
     pub(crate) fn model(&self) -> PyResult<Model<'_>> {

@@ -2,11 +2,11 @@
 
 use ds2_core::paper;
 use ds2_core::reference::{self, DetectionOptions, Sampling};
-use numpy::{IntoPyArray, Ix2, Ix3, PyArrayMethods, PyReadonlyArray, PyUntypedArrayMethods};
+use numpy::{IntoPyArray, Ix2, Ix3, PyArrayMethods, PyReadonlyArray};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::arrays::{borrow, rows};
+use crate::arrays::{borrow, cubic, rows};
 use crate::detached::detached;
 use crate::rated::{ModelArrays, RatedArrays};
 
@@ -32,11 +32,13 @@ fn expected_consensus<'py>(
     Ok(out)
 }
 
+const CUBE: &str = "float64 (K, K, K)";
+
 /// Published fit of T and p to consensus frequencies.
 #[pyfunction]
 fn fit_transition_reference<'py>(py: Python<'py>, c3: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyDict>> {
-    let c3: PyReadonlyArray<'_, f64, Ix3> = borrow(c3, "c3", "float64 (K, K, K)")?;
-    let (counted, num_classes) = (c3.as_slice()?, c3.shape()[0]);
+    let c3: PyReadonlyArray<'_, f64, Ix3> = borrow(c3, "c3", CUBE)?;
+    let (counted, num_classes) = (c3.as_slice()?, cubic(c3.as_untyped(), "c3", CUBE)?);
     let fit = detached(py, None, |_| reference::fit_transition(counted, num_classes))?;
     let out = PyDict::new(py);
     out.set_item("T", fit.transition.into_pyarray(py).reshape([num_classes; 2])?)?;

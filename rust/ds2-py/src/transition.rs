@@ -2,11 +2,11 @@
 
 use ds2_core::consensus::Consensus;
 use ds2_core::transition::{self, Prior};
-use numpy::{IntoPyArray, Ix3, PyArrayMethods, PyReadonlyArray, PyUntypedArrayMethods};
+use numpy::{IntoPyArray, Ix3, PyArrayMethods, PyReadonlyArray};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::arrays::borrow;
+use crate::arrays::{borrow, cubic};
 use crate::detached::detached;
 use crate::error::to_py;
 
@@ -14,6 +14,8 @@ use crate::error::to_py;
 pub(crate) fn prior(name: &str) -> PyResult<Prior> {
     name.parse().map_err(to_py)
 }
+
+const CUBE: &str = "float64 (K, K, K)";
 
 /// Fit of T and p to consensus counts.
 #[pyfunction]
@@ -23,8 +25,9 @@ fn fit_transition<'py>(
     prior: &str,
     strength: Option<f64>,
 ) -> PyResult<Bound<'py, PyDict>> {
-    let counts: PyReadonlyArray<'_, f64, Ix3> = borrow(counts, "counts", "float64 (K, K, K)")?;
-    let (tensor, num_classes, prior) = (counts.as_slice()?, counts.shape()[0], self::prior(prior)?);
+    let counts: PyReadonlyArray<'_, f64, Ix3> = borrow(counts, "counts", CUBE)?;
+    let num_classes = cubic(counts.as_untyped(), "counts", CUBE)?;
+    let (tensor, prior) = (counts.as_slice()?, self::prior(prior)?);
     let fit = detached(py, None, |_| {
         transition::fit_transition(&Consensus::from_tensor(tensor, num_classes)?, prior, strength)
     })?;
