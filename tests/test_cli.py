@@ -66,6 +66,37 @@ def test_json_is_alone_on_stdout(capsys, pool, tmp_path):
     assert json.loads(again) == json.loads(out)
 
 
+def test_threads_hold_for_stages_that_take_no_number(capsys, monkeypatch, pool, tmp_path):
+    monkeypatch.setenv("RAYON_NUM_THREADS", "7")
+    folder = tmp_path / "run"
+    arguments = ("select", pool, "-n", 5, "--run-dir", folder, "--threads", 1, *SELECT)
+    assert run(capsys, *arguments)[0] == 0
+    assert os.environ["RAYON_NUM_THREADS"] == "1"
+
+
+def test_the_reference_needs_three_neighbors(capsys, pool, tmp_path):
+    arguments = ("select", pool, "-n", 5, "--run-dir", tmp_path / "run", *SELECT)
+    code, _, err = run(capsys, *arguments, "--preset", "reference", "-k", 2)
+    assert code == 3
+    assert "k = 2 leaves the `reference` long-tail score without a neighbor" in err
+    assert run(capsys, *arguments, "--preset", "reference", "-k", 3)[0] == 0
+
+
+def test_what_a_stage_warns_of_is_said(capsys, tmp_path):
+    """One sample in 10 is rated, so the lists of the published code's rounds run short."""
+    frame = pl.read_parquet(POOL).head(400)
+    rated = pl.when(pl.int_range(pl.len()) % 10 == 0).then("rating")
+    frame.with_columns(rated.alias("rating")).write_parquet(tmp_path / "pool.parquet")
+    code, out, err = run(
+        capsys, "select", tmp_path / "pool.parquet", "-n", 5, "--curation", "reference", *SELECT
+    )
+    assert (code, out) == (0, "")
+    assert "care: " in err
+    assert "of the voting lists found fewer than 10 members" in " ".join(err.split())
+    report = json.loads((tmp_path / "pool.ds2" / "report.json").read_text())
+    assert "of the voting lists" in report["curation"]["warnings"][0]
+
+
 def test_quiet_says_nothing_when_nothing_is_wrong(capsys, pool, tmp_path):
     assert run(capsys, "select", pool, "-n", 5, "-q", "--run-dir", tmp_path / "run", *SELECT) == (
         0,

@@ -77,10 +77,11 @@ def analyze(
         k: neighbors of the consensus counts and the long-tail score.
         longtail: definition of the long-tail score.
         seed: of the rounds of `reference`.
-        threads: at most so many.
+        threads: for the neighbor search, at most so many; the other stages are short and run on
+            rayon's global pool.
 
     Raises:
-        PoolError: if the pool is too small for k neighbors.
+        PoolError: if the pool is too small for k neighbors, or too few of it are rated.
     """
     rows = len(scores.values)
     width = graph_width(curation, k, rows)

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 Definition = Literal["paper", "reference"]
 
+OWN_ROWS = 2
+"""Rows of the `reference` definition that are the sample itself: it and its copy."""
+
 
 def score_longtail(
     similarities: NDArray[np.float32],
@@ -31,8 +34,8 @@ def score_longtail(
     Args:
         similarities: float32 `(N, L)`, cosine similarity to each neighbor in [-1, 1], nearest
             first.
-        k: rows the mean is taken over; the paper definition needs `L >= k`, the reference
-            definition about half.
+        k: rows the mean is taken over; the paper definition needs `L >= k >= 1`, the reference
+            definition `k >= 3` and about half as many columns.
         definition: which rows these are.
         decimals: round the score, as the published code does to 4; None keeps it as it is.
 

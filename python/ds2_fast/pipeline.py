@@ -18,6 +18,7 @@ from ds2_fast.curation import Mode
 from ds2_fast.errors import PoolError, TrustError
 from ds2_fast.features import make_features
 from ds2_fast.line import Line, default_run_dir, open_line
+from ds2_fast.longtail import OWN_ROWS
 from ds2_fast.presets import PRESETS, Preset, PresetName
 from ds2_fast.progress import QUIET, Narrator, Progress
 from ds2_fast.rundir import write_json
@@ -117,7 +118,9 @@ def select(
         k: neighbors of the consensus counts and of the long-tail score.
         keep_outliers: do not set the 1 % rarest samples aside (preset `default`).
         seed: of everything random.
-        threads: at most so many; None for all. Results do not depend on it.
+        threads: for embedding, the lexical space and the neighbor search, at most so many; None for
+            all. The short stages after them share one thread per core, or `RAYON_NUM_THREADS` of
+            them. Results do not depend on it.
         run_dir: folder of the artifacts; None is `<pool>.ds2` beside the pool, or, for data in
             memory, a folder that is gone when the call returns.
         offline: open no socket.
@@ -146,6 +149,12 @@ def select(
         raise PoolError(
             "the `reference` order depends on n, so its subsets are not nested",
             "give one `-n` at a time, or use another `--preset`",
+        )
+    if defaults.longtail == "reference" and k <= OWN_ROWS:
+        raise PoolError(
+            f"k = {k} leaves the `reference` long-tail score without a neighbor: the sample and "
+            "its copy count too",
+            f"give at least `-k {OWN_ROWS + 1}`, or use another `--preset`",
         )
     settings = {
         "n": list(sizes),

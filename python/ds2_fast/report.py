@@ -64,6 +64,7 @@ def build_report(
             "misrated": int(np.count_nonzero(curated.misrated)),
             "changed": int(curated.changed),
             "vanished": list(curated.vanished),
+            "warnings": list(curated.warnings),
         },
         "trust": found.trust.to_dict(),
         "selection": _selection(sheet, settings["n"]),
@@ -244,5 +245,5 @@ def _trust_lines(report: dict[str, Any]) -> list[str]:
     lines.append(
         f"no score was changed: {curation['switched_off']}" if curation["switched_off"] else changed
     )
-    lines += [f"care: {reason}" for reason in trust["reasons"]]
-    return lines
+    cares = (*trust["reasons"], *report["transition"]["warnings"], *curation["warnings"])
+    return lines + [f"care: {care}" for care in cares]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
@@ -36,6 +37,9 @@ def run_options(command: Command) -> Command:
     @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON on stdout.")
     @wraps(command)
     def wrapped(*args: Any, quiet: bool, as_json: bool, **kwargs: Any) -> Any:
+        if kwargs.get("threads") is not None:
+            # Read once, when the first stage that takes no number of its own starts.
+            os.environ["RAYON_NUM_THREADS"] = str(kwargs["threads"])
         return command(
             *args, narrator=narrator(quiet=quiet), quiet=quiet, as_json=as_json, **kwargs
         )
