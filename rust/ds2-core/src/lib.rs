@@ -20,7 +20,7 @@ pub mod rows;
 pub mod scale;
 pub mod selection;
 mod similarity;
-pub mod topk;
+mod topk;
 pub mod transition;
 pub mod trust;
 mod workers;

@@ -8,17 +8,17 @@ use std::slice;
 
 /// A row that may be a neighbor.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Candidate {
+pub(crate) struct Candidate {
     /// Cosine similarity, finite.
-    pub similarity: f32,
+    pub(crate) similarity: f32,
     /// The row.
-    pub row: u32,
+    pub(crate) row: u32,
 }
 
 impl Candidate {
     /// Nearest first: similarity descending, then row ascending.
-    #[must_use]
-    pub fn nearest_first(&self, other: &Self) -> Ordering {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "what sorts by it passes references")]
+    pub(crate) fn nearest_first(&self, other: &Self) -> Ordering {
         other.similarity.total_cmp(&self.similarity).then(self.row.cmp(&other.row))
     }
 }

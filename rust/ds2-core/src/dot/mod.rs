@@ -1,8 +1,8 @@
 //! Dot products: one exact enough to define a similarity, one fast enough to look at every pair.
 //!
 //! [`Kernel`] is the instruction set both run on; it is found at run time and can only be had where the
-//! machine supports it. The canonical [`Kernel::dot`] gives the same bits on every kernel. The block product
-//! `Kernel::multiply` does not, and says how far it may be off: [`product_error`].
+//! machine supports it. The canonical `Kernel::dot` gives the same bits on every kernel. The block product
+//! `Kernel::multiply` does not, and `product_error` says how far it may be off.
 #![expect(unsafe_code, reason = "calling a function compiled for an instruction set found at run time")]
 #![expect(
     clippy::inline_always,
@@ -99,14 +99,13 @@ impl Kernel {
         buffer
     }
 
-    /// The dot product of two rows, in f64, summed in a fixed order.
+    /// The dot product of two rows of one length, in f64, summed in a fixed order.
     ///
     /// Coordinate `c` goes to running sum `c mod 16`; the 16 sums are folded in halves. The product of two
     /// f32 is exact in f64 and cannot overflow or vanish there, so fused and separate multiply-add agree:
     /// every kernel returns the same bits, `dot(a, b) == dot(b, a)`, and the value is within `d * 2^-53`
     /// of the true one, relative to the sum of the absolute products. O(d).
-    #[must_use]
-    pub fn dot(self, a: &[f32], b: &[f32]) -> f64 {
+    pub(crate) fn dot(self, a: &[f32], b: &[f32]) -> f64 {
         match self.0 {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: a `Kernel` holding either variant exists only where AVX2, FMA and F16C were detected.
@@ -203,8 +202,7 @@ fn dot_lanes(a: &[f32], b: &[f32]) -> f64 {
 ///
 /// It holds for every order of additions, fused or not: `gamma_d = d u / (1 - d u)`, `u = 2^-24`. Infinite
 /// from `d = 2^23` on, where it would say nothing anymore.
-#[must_use]
-pub fn product_error(dim: usize) -> f64 {
+pub(crate) fn product_error(dim: usize) -> f64 {
     const UNIT: f64 = f32::EPSILON as f64 / 2.0;
     let share = dim as f64 * UNIT;
     if share < 0.5 { share / (1.0 - share) } else { f64::INFINITY }
