@@ -237,6 +237,45 @@ def test_unrated_samples_are_neither_selected_nor_given_a_score(tmp_path):
     assert missing["ds2_score_curated"].null_count() == missing.height
 
 
+def test_the_score_sheet_is_that_of_this_run_even_where_the_classes_are_the_same(tmp_path):
+    options = {**OPTIONS, "scale": "1-10", "run_dir": tmp_path / "run"}
+    frame = pl.read_parquet(POOL).head(200).with_columns(pl.col("rating") + 4)
+    ids = frame.with_columns("new-" + pl.col("id"))
+    ratings = ids.with_columns(pl.col("rating").replace(9, 10))
+    for pool in (frame, ids, ratings):
+        result = ds2_fast.select(pool, 10, **options)
+        kept = pl.read_parquet(tmp_path / "run" / "scores.parquet")
+        for sheet in (result.scores, kept):
+            assert sheet["ds2_id"].to_list() == pool["id"].to_list()
+            assert sheet["ds2_score_raw"].to_list() == pool["rating"].to_list()
+
+
+def test_too_few_rated_samples_are_said(tmp_path):
+    frame = pl.read_parquet(POOL).head(200)
+    few = frame.with_columns(rating=pl.when(pl.int_range(pl.len()) < 3).then("rating"))
+    for preset in ("default", "paper", "reference"):
+        with pytest.raises(PoolError, match="rated") as error:
+            ds2_fast.select(few, 1, score_col="rating", scale="0-5", space="lexical", preset=preset)
+        assert error.value.hint
+
+
+def test_a_report_never_tells_of_scores_that_were_replaced(tmp_path):
+    class Stopped(Narrator):
+        def done(self, name, text):
+            if name == "selection":
+                raise KeyboardInterrupt
+
+    run = tmp_path / "run"
+    frame = pl.read_parquet(POOL).head(200)
+    ds2_fast.select(frame, 10, run_dir=run, **OPTIONS)
+    with pytest.raises(PoolError):
+        ds2_fast.select(frame, 200, run_dir=run, **OPTIONS)
+    assert (run / "report.json").exists(), "the scores it tells of are still there"
+    with pytest.raises(KeyboardInterrupt):
+        ds2_fast.select(frame, 20, run_dir=run, narrator=Stopped(), **OPTIONS)
+    assert not (run / "report.json").exists()
+
+
 def test_the_output_is_never_the_input(tmp_path):
     copy = tmp_path / "pool.parquet"
     copy.write_bytes(POOL.read_bytes())

@@ -100,6 +100,7 @@ def analyze(
         unit="rows",
         told=lambda value: f"found {value.indices.shape[1]} neighbors of {rows:,} samples",
     )
+    _check_rated(scores.values, graph.value)
     rated = {"scores": artifacts.digest_array(scores.values), "neighbors": graph.digest}
     transition = line.stage(
         "transition",
@@ -140,6 +141,17 @@ def analyze(
     )
     trust = check_trust(scores.values, graph.value, transition.value, curated.value)
     return Analysis(scores, status, features, graph.value, transition, curated, tail, trust)
+
+
+def _check_rated(scores: NDArray[np.int8], neighbors: Neighbors) -> None:
+    """See that some sample can be compared with its two nearest neighbors, as T needs."""
+    rated = scores >= 0
+    if not np.any(rated & rated[neighbors.indices[:, :2]].all(axis=1)):
+        raise PoolError(
+            f"too few samples are rated: {np.count_nonzero(rated):,} of {len(scores):,}, and none "
+            "of them has two nearest neighbors that are rated",
+            "rate more of the pool, or select from the rated samples alone",
+        )
 
 
 def _tell_curation(value: Curated) -> str:

@@ -180,3 +180,12 @@ def digest_array(array: NDArray[Any]) -> str:
     digest = hashlib.blake2b(f"{array.dtype.str}{array.shape}".encode(), digest_size=16)
     digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
+
+
+def digest_columns(*columns: pl.Series | None) -> str:
+    """A digest of the values of several columns, whatever their names."""
+    digest = hashlib.blake2b(digest_size=16)
+    for column in columns:
+        values = None if column is None else column.to_list()
+        digest.update(f"{json.dumps(values, default=str)}\n".encode())
+    return digest.hexdigest()

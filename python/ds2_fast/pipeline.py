@@ -380,6 +380,8 @@ def _select(
             n=n,
             keep_outliers=keep_outliers,
         )
+        # It tells of the scores that are about to be replaced.
+        (line.run.path / REPORT).unlink(missing_ok=True)
         return score_sheet(
             pool,
             scores=found.scores,
@@ -398,7 +400,7 @@ def _select(
             "curation": found.curated.digest,
             "longtail": found.longtail.digest,
             "scores": artifacts.digest_array(found.scores.values),
-            "pool": pool.digest(),
+            "sheet": artifacts.digest_columns(pool.ids, found.scores.raw, found.status),
         },
         params={"n": n, "order": order, "keep_outliers": keep_outliers},
         unit="rows",
