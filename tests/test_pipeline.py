@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -169,6 +170,31 @@ def test_killed_in_any_stage_a_rerun_gives_the_bytes_of_an_undisturbed_run(
     assert (tmp_path / "out.jsonl").read_bytes() == (folder / "out.jsonl").read_bytes()
     before = LINE.index(stage) if stage in LINE else len(LINE)
     assert told.reused[:before] == LINE[:before], "finished stages are not made again"
+
+
+ARTIFACTS = (
+    "lexical.npy",
+    "neighbors.npy",
+    "similarities.npy",
+    "transition.json",
+    "curated.parquet",
+    "curation.json",
+    "longtail.npy",
+    "scores.parquet",
+    "selected.txt",
+)
+
+
+@pytest.mark.parametrize("file", ARTIFACTS)
+def test_a_damaged_artifact_is_made_anew_and_said(undisturbed, tmp_path, file):
+    folder, _ = undisturbed
+    run = shutil.copytree(folder / "run", tmp_path / "run")
+    os.truncate(run / file, (run / file).stat().st_size // 2)
+    told = Told()
+    ds2_fast.select(POOL, 100, run_dir=run, narrator=told, **OPTIONS)
+    assert any(f"`{file}`" in text and "damaged" in text for text in told.warnings)
+    assert len(told.reused) == len(LINE) - 1
+    assert contents(run) == contents(folder / "run")
 
 
 @pytest.mark.parametrize("preset", ["default", "paper", "reference"])

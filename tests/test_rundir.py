@@ -60,6 +60,28 @@ def test_a_missing_file_is_made_again(tmp_path):
     assert calls == ["a", "a"]
 
 
+@pytest.mark.parametrize("left", ["", "a", "other", "longer than it was"])
+def test_a_damaged_file_is_made_again(tmp_path, left):
+    calls = Calls()
+    with open_run(tmp_path, "1.0") as run:
+        assert not stage(run, calls("whole")).spoiled
+        (tmp_path / "text.txt").write_text(left)
+        mended = stage(run, calls("whole"))
+        assert (mended.value, mended.reused, mended.spoiled) == ("whole", False, True)
+        assert stage(run, calls("whole")).reused
+    assert calls == ["whole", "whole"]
+
+
+@pytest.mark.parametrize(
+    "stages", [None, [], {"words": 3}, {"words": {"key": "k"}}, {"words": {"digest": "d"}}]
+)
+def test_a_manifest_without_keys_is_said_to_be_damaged(tmp_path, stages):
+    (tmp_path / "manifest.json").write_text(json.dumps({"schema": 1, "stages": stages}))
+    with pytest.raises(RunError, match="is damaged: its stages have no keys") as caught:
+        read_manifest(tmp_path)
+    assert "remove the file" in caught.value.hint
+
+
 def test_a_failed_stage_leaves_the_old_artifact_and_its_entry(tmp_path):
     def fail():
         raise KeyboardInterrupt

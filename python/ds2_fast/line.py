@@ -50,6 +50,9 @@ class Line:
             stage = self.run.stage(
                 name, artifact, lambda: compute(progress), inputs=inputs, params=params
             )
+        if stage.spoiled:
+            files = " and ".join(f"`{file}`" for file in artifact.files)
+            self.narrator.warn(f"{files} had been damaged or changed, so `{name}` ran anew")
         when = "reused" if stage.reused else duration(stage.seconds)
         self.narrator.done(name, f"{told(stage.value)} ({when})")
         return stage

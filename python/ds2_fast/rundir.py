@@ -1,7 +1,7 @@
 """The run directory: artifacts of the stages, and the manifest that says which run made them.
 
-A stage is skipped if, and only if, the manifest holds its key and its files are there. A key is a
-digest of the stage's name and version, its parameters, and the digests of what it reads; so a
+A stage is skipped if, and only if, the manifest holds its key and its files are there with the
+bytes that were written: a file that was cut, changed or lost is made anew. A key is a digest of the stage's name and version, its parameters, and the digests of what it reads; so a
 changed parameter reruns that stage and those after it, and nothing else. Files appear under their
 final names whole or not at all: they are written beside them, the manifest forgets the old entry,
 the new files move in, the manifest learns the new entry. A process killed between any two of these
@@ -49,12 +49,21 @@ class Artifact(Generic[T]):
 
 @dataclass(frozen=True)
 class Stage(Generic[T]):
-    """A finished stage: its value, the digest of its files, and whether it was reused."""
+    """A finished stage.
+
+    Attributes:
+        value: what the stage made.
+        digest: of its files.
+        reused: the files were there.
+        seconds: what it took.
+        spoiled: the files were there, with other bytes than were written.
+    """
 
     value: T
     digest: str
     reused: bool
     seconds: float
+    spoiled: bool = False
 
 
 @dataclass
@@ -88,8 +97,12 @@ class RunDir:
         key = digest_json([name, artifact.version, dict(inputs), dict(params)])
         finals = tuple(self.path / file for file in artifact.files)
         entry = self.manifest["stages"].get(name)
+        spoiled = False
         if entry and entry["key"] == key and all(file.is_file() for file in finals):
-            return Stage(artifact.load(finals), entry["digest"], reused=True, seconds=0.0)
+            # Hashed each time (about 1 GB/s): what follows builds on this digest.
+            if digest_files(finals) == entry["digest"]:
+                return Stage(artifact.load(finals), entry["digest"], reused=True, seconds=0.0)
+            spoiled = True
         started = time.perf_counter()
         value = compute()
         digest = self._keep(name, artifact, value, finals)
@@ -103,7 +116,7 @@ class RunDir:
             "seconds": round(seconds, 3),
         }
         self.write_manifest()
-        return Stage(artifact.load(finals), digest, reused=False, seconds=seconds)
+        return Stage(artifact.load(finals), digest, reused=False, seconds=seconds, spoiled=spoiled)
 
     def forget(self, name: str) -> None:
         """Make a stage run anew."""
@@ -190,7 +203,19 @@ def read_manifest(path: Path) -> dict[str, Any]:
             f"`{file}` was written by another version of ds2-fast",
             "choose another folder with `--run-dir`",
         )
+    if not _has_stages(manifest):
+        raise RunError(
+            f"`{file}` is damaged: its stages have no keys",
+            "remove the file; every stage is then made anew",
+        )
     return manifest
+
+
+def _has_stages(manifest: dict[str, Any]) -> bool:
+    stages = manifest.get("stages")
+    return isinstance(stages, dict) and all(
+        isinstance(entry, dict) and {"key", "digest"} <= entry.keys() for entry in stages.values()
+    )
 
 
 def write_json(value: object, path: Path) -> None:
