@@ -16,6 +16,7 @@ import polars as pl
 import pytest
 
 import ds2_fast
+from ds2_fast.errors import RatingError
 from rating_server import RatingServer
 from tiny_bert import make_model
 
@@ -209,3 +210,88 @@ def test_embeddings_in_a_column_are_those_in_a_file(tmp_path, kind):
     assert by_column.scores.equals(by_file.scores)
     assert by_space.report == by_file.report
     assert by_column.frame["vector"].dtype == kind
+
+
+def requests_of(server: RatingServer, pool, folder: Path, **options) -> int:
+    """How often a run asks."""
+    before = server.requests
+    asked = {"api_base": server.base, "endpoint_label": "test", **options}
+    pool_options = asked.pop("pool_options", None)
+    rated = ds2_fast.rate(
+        pool, "openai/rater", rating_options=asked, run_dir=folder, pool_options=pool_options
+    )
+    assert len(rated.frame) == len(pool)
+    return server.requests - before
+
+
+def test_ratings_are_reused_only_for_what_was_asked(tmp_path):
+    samples = pl.read_parquet(POOL).select("instruction", "output")
+    frame = samples.filter(pl.col("output").str.len_chars() > 20).head(9)
+    with RatingServer() as server:
+        assert requests_of(server, frame, tmp_path) == 9
+        assert requests_of(server, frame, tmp_path) == 0
+        # What is said is what goes without saying.
+        assert requests_of(server, frame, tmp_path, temperature=0.0) == 0
+        assert requests_of(server, frame, tmp_path, temperature=None) == 9
+        assert requests_of(server, frame, tmp_path) == 0
+        # The same texts, but other turns.
+        prompts = {"prompt_col": ["instruction", "output"]}
+        assert requests_of(server, frame, tmp_path, pool_options=prompts) == 9
+        secret = server.base.replace("//", "//user:pass-word-1@") + "?token=abcdefgh"
+        requests_of(server, frame, tmp_path, api_base=secret)
+    for file in tmp_path.iterdir():
+        assert b"pass-word-1" not in file.read_bytes()
+        assert b"abcdefgh" not in file.read_bytes()
+
+
+def test_new_classes_of_a_prompt_apply_to_the_answers_at_hand(tmp_path):
+    shipped = Path(ds2_fast.__file__).parent / "rating" / "prompts" / "ds2-code-1-10.toml"
+    published = "classes = [[1, 0], [5, 1], [6, 2], [7, 3], [8, 4], [9, 5]]"
+    text = shipped.read_text("utf-8")
+    assert published in text
+    own = tmp_path / "own.toml"
+    frame = pl.read_parquet(POOL).head(30).select("instruction", "output")
+    with RatingServer(scale=(1, 10)) as server:
+        for classes, num_classes in ((published, 6), ("classes = [[1, 0], [6, 1]]", 2)):
+            own.write_text(text.replace(published, classes), "utf-8")
+            rated = ds2_fast.rate(
+                frame,
+                "openai/rater",
+                rating_options={"api_base": server.base, "prompt": own},
+                run_dir=tmp_path / "run",
+            )
+            assert rated.num_classes == num_classes
+            assert rated.scores.max() < num_classes
+        assert server.requests == 30
+
+
+def test_a_stricter_max_null_is_not_met_by_ratings_of_a_laxer_run(tmp_path):
+    frame = pl.read_parquet(POOL).head(60).select("instruction", "output")
+    with RatingServer(faults={"refusal": 0.3}) as server:
+        assert requests_of(server, frame, tmp_path, max_null=0.6, reask=0) == 60
+        with pytest.raises(RatingError, match=r"more than the 5\.0% allowed"):
+            requests_of(server, frame, tmp_path, reask=0)
+        assert requests_of(server, frame, tmp_path, max_null=0.6, reask=0) == 0
+
+
+def test_offline_asks_no_rater_but_uses_what_it_said(unrated, tmp_path):
+    with RatingServer() as server:
+        options = {**rating(server), "run_dir": tmp_path / "run", "offline": True}
+        with pytest.raises(RatingError, match="offline"):
+            ds2_fast.select(unrated, 10, **options)
+        assert server.requests == 0
+        ds2_fast.select(unrated, 10, **{**options, "offline": False})
+        ds2_fast.select(unrated, 10, **options)
+        assert server.requests == COUNT
+
+
+def test_labels_are_what_the_rater_says(tmp_path):
+    frame = pl.read_parquet(POOL).head(100).select("instruction", "output")
+    with RatingServer(scale=(1, 10)) as server:
+        asked = {"api_base": server.base, "prompt": "ds2-code-1-10"}
+        result = ds2_fast.select(
+            frame, 5, model="openai/rater", rating_options=asked, space="lexical"
+        )
+    assert result.report["scores"]["classes"] == ["1-4", "5", "6", "7", "8", "9-10"]
+    raw = result.scores["ds2_score_raw"]
+    assert (raw >= 9).sum() == result.report["scores"]["pool"][-1]

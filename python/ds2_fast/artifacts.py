@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -188,4 +189,12 @@ def digest_columns(*columns: pl.Series | None) -> str:
     for column in columns:
         values = None if column is None else column.to_list()
         digest.update(f"{json.dumps(values, default=str)}\n".encode())
+    return digest.hexdigest()
+
+
+def digest_rows(rows: Iterable[object]) -> str:
+    """A digest of JSON-able values, one after another."""
+    digest = hashlib.blake2b(digest_size=16)
+    for row in rows:
+        digest.update(f"{json.dumps(row)}\n".encode())
     return digest.hexdigest()

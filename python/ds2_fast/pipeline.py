@@ -165,7 +165,7 @@ def select(
         "keep_outliers": keep_outliers,
         "seed": seed,
     }
-    rater = None if model is None else Rater(model, rating_options or {}, ask)
+    rater = None if model is None else Rater(model, rating_options or {}, ask, offline)
     with open_line(folder, narrator) as line:
         scores, status = pool_scores(line, pool, score_col=score_col, scale=scale, rater=rater)
         features = make_features(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 from ds2_fast import artifacts
+from ds2_fast.errors import RatingError
 from ds2_fast.line import Line
 from ds2_fast.rundir import Stage
 
@@ -17,15 +19,7 @@ if TYPE_CHECKING:
     from ds2_fast.rating.result import Ratings
 
 JOURNAL = "ratings.jsonl"
-_IDENTITY = (
-    "api_base",
-    "endpoint_label",
-    "limit",
-    "max_sample_tokens",
-    "params",
-    "prompt",
-    "temperature",
-)
+_IDENTITY = ("limit", "max_sample_tokens", "params", "temperature")
 
 
 @dataclass(frozen=True)
@@ -37,11 +31,13 @@ class Rater:
         options: further arguments of `ds2_fast.rating.rate`.
         ask: what is called in place of `ds2_fast.rating.rate`, with the same arguments; a command
             line may show a plan and a progress line.
+        offline: use the ratings of an earlier run, ask nothing.
     """
 
     model: str
     options: Mapping[str, Any] = field(default_factory=dict)
     ask: Callable[..., Ratings] | None = None
+    offline: bool = False
 
 
 def pool_scores(
@@ -76,29 +72,69 @@ def rate_pool(line: Line, pool: Pool, rater: Rater) -> Stage[Ratings]:
     """Rate a pool; an answer that was bought before is never bought again.
 
     Raises:
-        RatingError: if the provider refuses, or too many answers could not be read.
+        RatingError: if the provider refuses, too many answers could not be read, or the rater is
+            `offline` and has not been asked before.
         BudgetReachedError: if the money is spent.
     """
     from ds2_fast.rating import rate
-    from ds2_fast.rating.prompt import load_prompt
 
-    ask = rater.ask or rate
+    ask = _offline if rater.offline else rater.ask or rate
     options = dict(rater.options)
-    identity = {name: options[name] for name in _IDENTITY if options.get(name) is not None}
-    if "prompt" in identity:
-        identity["prompt"] = load_prompt(identity["prompt"]).digest
+    conversations = pool.conversations()
     if options.get("retry_null"):
         line.run.forget("rating")
-    return line.stage(
-        "rating",
-        artifacts.RATINGS,
-        lambda _: ask(
-            pool.conversations(), rater.model, journal_path=line.run.path / JOURNAL, **options
-        ),
-        inputs={"texts": pool.digest()},
-        params={"model": rater.model, **identity},
-        unit="samples",
-        told=_tell,
+
+    def stage() -> Stage[Ratings]:
+        return line.stage(
+            "rating",
+            artifacts.RATINGS,
+            lambda _: ask(
+                conversations, rater.model, journal_path=line.run.path / JOURNAL, **options
+            ),
+            inputs={"conversations": artifacts.digest_rows(conversations)},
+            params={"model": rater.model, **_identity(options)},
+            unit="samples",
+            told=_tell,
+        )
+
+    ratings = stage()
+    if ratings.reused and ratings.value.summary["null_share"] > _argument("max_null", options):
+        # Good enough for an earlier run; this one says why not.
+        line.run.forget("rating")
+        ratings = stage()
+    return ratings
+
+
+def _identity(options: Mapping[str, Any]) -> dict[str, Any]:
+    """All that decides a rating besides the model and the sample, said or left out."""
+    from ds2_fast.rating.endpoint import open_endpoint
+    from ds2_fast.rating.prompt import load_prompt
+
+    prompt = load_prompt(_argument("prompt", options))
+    # Its id, not its address, which may hold a secret.
+    endpoint = open_endpoint(
+        _argument("api_base", options), label=_argument("endpoint_label", options)
+    )
+    said = {name: _argument(name, options) for name in _IDENTITY}
+    return {
+        **said,
+        "endpoint": endpoint.id,
+        "prompt": prompt.digest,
+        "classes": [list(pair) for pair in prompt.classes],
+    }
+
+
+def _argument(name: str, options: Mapping[str, Any]) -> Any:  # noqa: ANN401
+    """The value that `ds2_fast.rating.rate` will see."""
+    from ds2_fast.rating import rate
+
+    return options.get(name, signature(rate).parameters[name].default)
+
+
+def _offline(conversations: object, model: str, **_: object) -> Ratings:
+    raise RatingError(
+        f"{model} would have to be asked, and `--offline` opens no socket",
+        "rate first with `ds2-fast rate`; its ratings are used",
     )
 
 
@@ -117,15 +153,24 @@ def rated_scores(ratings: Ratings) -> tuple[Scores, pl.Series]:
     from ds2_fast.pool import Scores
 
     frame, model = ratings.frame, ratings.summary["model"]
-    labels = tuple(str(score) for score in range(ratings.num_classes))
+    prompt = ratings.summary["prompt"]
+    low, high = prompt["scale"]
+    labels = _labels([start for start, _ in prompt["classes"]], high)
     scores = Scores(
         values=ratings.scores,
         num_classes=ratings.num_classes,
         labels=labels,
         raw=frame["overall"],
         column=model,
-        scale=f"{labels[0]}-{labels[-1]}",
+        scale=f"{low}-{high}",
         verdict=f"scores from {model}",
         notices=(),
     )
     return scores, frame["status"]
+
+
+def _labels(starts: Sequence[int], high: int) -> tuple[str, ...]:
+    """What the rater calls each class: `5`, or `1-4` where a class holds several ratings."""
+    ends = [*(start - 1 for start in starts[1:]), high]
+    pairs = zip(starts, ends, strict=True)
+    return tuple(str(start) if start == end else f"{start}-{end}" for start, end in pairs)
