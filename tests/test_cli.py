@@ -15,6 +15,7 @@ import polars as pl
 import pytest
 
 from ds2_fast.cli import main
+from rating_server import RatingServer
 
 POOL = Path(__file__).parent.parent / "examples" / "sample_pool.parquet"
 
@@ -268,3 +269,87 @@ def test_ctrl_c_is_exit_code_130_and_the_next_run_goes_on(tmp_path):
     assert "run the same command again" in rest
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "selected 50 of" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["rate", "embed"])
+@pytest.mark.parametrize("name", ["pool.jsonl", "rows.txt", "no/rows"])
+def test_an_output_that_cannot_be_is_refused_before_any_work(capsys, tmp_path, command, name):
+    file = tmp_path / "pool.jsonl"
+    pl.read_parquet(POOL).head(20).write_ndjson(file)
+    before = file.read_bytes()
+    if name.startswith("no/"):
+        name += {"rate": ".parquet", "embed": ".npy"}[command]
+    more = {"rate": ["--model", "openai/m", "--api-base", "http://127.0.0.1:9"], "embed": []}
+    code, out, err = run(capsys, command, file, "-o", tmp_path / name, *more[command])
+    assert (code, out) == (1 if name.startswith("no/") else 3, "")
+    assert "error: " in err and "hint: " in err
+    assert file.read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["pool.jsonl"]
+
+
+def test_a_rating_file_is_never_the_pool(capsys, tmp_path):
+    file = tmp_path / "pool.parquet"
+    pl.read_parquet(POOL).head(20).write_parquet(file)
+    before = file.read_bytes()
+    asked = ("--model", "openai/m", "--api-base", "http://127.0.0.1:9")
+    code, _, err = run(capsys, "rate", file, "-o", file, *asked)
+    assert (code, file.read_bytes()) == (3, before)
+    assert "never written over" in err
+
+
+def test_a_dry_run_selects_nothing(capsys, pool, tmp_path):
+    output, folder = tmp_path / "out.jsonl", tmp_path / "run"
+    into = ("-n", 5, "-o", output, "--run-dir", folder, "--space", "lexical", "--dry-run")
+    code, out, err = run(capsys, "select", pool, *into, "--model", "openai/gpt-4o-mini")
+    assert code == 0
+    assert "the pool has scores" in out
+    code, _, err = run(capsys, "select", pool, *into)
+    assert code == 2
+    assert "--model" in err
+    bare = tmp_path / "bare.parquet"
+    pl.read_parquet(pool).drop("rating", "truth").write_parquet(bare)
+    code, out, err = run(capsys, "select", bare, *into, "--model", "openai/gpt-4o-mini")
+    assert code == 0
+    assert "400 rows" in out
+    assert not output.exists()
+    assert not folder.exists()
+
+
+def test_a_dry_run_tells_the_plan_of_a_pool_that_is_rated(capsys, tmp_path):
+    bare = tmp_path / "bare.parquet"
+    pl.read_parquet(POOL).head(30).drop("rating", "truth").write_parquet(bare)
+    with RatingServer() as server:
+        asked = ("--model", "openai/m", "--api-base", server.base)
+        assert run(capsys, "rate", bare, *asked)[0] == 0
+        code, out, _ = run(capsys, "rate", bare, *asked, "--dry-run")
+        assert (code, server.requests) == (0, 30)
+        assert "30 rows, 0 to rate" in out
+
+
+def test_a_damaged_report_is_said(capsys, pool, tmp_path):
+    folder = tmp_path / "run"
+    assert run(capsys, "curate", pool, "--run-dir", folder, *SELECT)[0] == 0
+    (folder / "report.json").write_text("{")
+    code, out, err = run(capsys, "report", folder)
+    assert (code, out) == (1, "")
+    assert "is not valid JSON" in err
+
+
+def test_nothing_in_a_file_paints_the_terminal(capsys, tmp_path):
+    file = tmp_path / "pool.jsonl"
+    nasty = "[red]no[/red] \x1b[31mred\x07 \u202e back \\"
+    rows = [
+        {"instruction": nasty, "output": f"{nasty} {i} \u3000全角\u00a0fin", "rating": i % 6}
+        for i in range(60)
+    ]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    code, _, err = run(capsys, "select", file, "-n", 3, *SELECT)
+    assert code == 0
+    assert "\x1b" not in err and "\x07" not in err and "\u202e" not in err
+    assert "[red]no[/red]" in err
+    assert "\u3000全角\u00a0fin" in err
+    code, _, err = run(
+        capsys, "select", file, "-n", 3, "--score-col", "\x1b[31m", "--space", "lexical"
+    )
+    assert code == 3
+    assert "\x1b" not in err

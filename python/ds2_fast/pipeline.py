@@ -251,10 +251,12 @@ def rate(
         `frame`, one row per sample in pool order, and `summary`.
 
     Raises:
+        PoolError: if the pool cannot be read, or the output is the pool or no `.parquet`.
         RatingError: if the provider refuses, or too many answers could not be read.
         BudgetReachedError: if the cap is reached; the same call with a higher cap goes on.
     """
     pool, folder = _open_pool(data, run_dir, pool_options, narrator)
+    _check_file(pool, output, ".parquet")
     with open_line(folder, narrator) as line:
         ratings = rate_pool(line, pool, Rater(model, rating_options or {}, ask)).value
         if output is not None:
@@ -296,10 +298,11 @@ def embed(
         float16 `(N, d)`, in pool order.
 
     Raises:
-        PoolError: if the pool cannot be read.
+        PoolError: if the pool cannot be read, or the output is the pool or no `.npy`.
         ModelError: if the model cannot be had.
     """
     pool, folder = _open_pool(data, run_dir, pool_options, narrator)
+    _check_file(pool, output, ".npy")
     with open_line(folder, narrator) as line:
         rows = make_features(
             line,
@@ -418,6 +421,13 @@ def _chosen(sheet: pl.DataFrame) -> NDArray[np.uint32]:
         sheet.lazy().filter(pl.col("ds2_selected")).sort("ds2_rank").select("ds2_index").collect()
     )
     return rows["ds2_index"].to_numpy()
+
+
+def _check_file(pool: Pool, output: str | Path | None, suffix: str) -> None:
+    from ds2_fast.pool import check_output
+
+    if output is not None:
+        check_output(pool, output, suffix=suffix)
 
 
 def _output_files(pool: Pool, output: str | Path | None, sizes: tuple[int, ...]) -> dict[int, Path]:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+from unicodedata import category
 
 from ds2_fast.progress import Narrator, Progress, silent
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _NAME_WIDTH = 11
+# Joiners, without which some scripts and emoji fall apart.
+_HARMLESS = "\n\t\u200c\u200d"
 
 
 class TerminalNarrator(Narrator):
@@ -84,11 +87,18 @@ class TerminalNarrator(Narrator):
         self._console.print(f"[yellow]![/yellow] {_plain(text)}")
 
 
+def printable(text: str) -> str:
+    """Keep control characters from painting the terminal; spaces of all scripts stay."""
+    return "".join(
+        c if c.isprintable() or c in _HARMLESS or category(c) == "Zs" else "�" for c in text
+    )
+
+
 def _plain(text: str) -> str:
-    """Keep rich from reading markup, and control characters from painting the terminal."""
+    """Keep rich from reading markup, too."""
     from rich.markup import escape
 
-    return escape("".join(c if c.isprintable() or c == "\n" else "�" for c in text))
+    return escape(printable(text))
 
 
 def _short(value: float) -> str:

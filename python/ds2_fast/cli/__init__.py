@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from ds2_fast.errors import Ds2Error
+from ds2_fast.terminal import printable
 
 COMMANDS = {
     "select": "Choose the best n samples of a pool: rate, embed, curate, select.",
@@ -112,9 +113,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _show(message: str, hint: str) -> None:
-    click.echo(f"error: {message}", err=True)
+    # The words of a file can be among them.
+    click.echo(printable(f"error: {message}"), err=True)
     if hint:
-        click.echo(f"\nhint: {hint}", err=True)
+        click.echo(printable(f"\nhint: {hint}"), err=True)
 
 
 def entry_point() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,8 @@ import click
 from ds2_fast.rating import plan_rating, rate
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ds2_fast.rating.plan import RatingPlan
     from ds2_fast.rating.progress import RatingProgress
     from ds2_fast.rating.result import Ratings
@@ -22,9 +24,42 @@ _ASK_ABOVE = 1.0
 _PLAIN_SECONDS = 30.0
 
 
-def asker(
-    *, quiet: bool = False, dry_run: bool = False, yes: bool = False
-) -> Callable[..., Ratings]:
+def tell_plan(
+    source: Sequence[str],
+    model: str,
+    *,
+    pool_options: Mapping[str, Any],
+    rating_options: Mapping[str, Any],
+    run_dir: Path | None,
+) -> None:
+    """Print on stdout what rating a pool would ask and cost; nothing is written.
+
+    Args:
+        source: the pool.
+        model: the rating model.
+        pool_options: how the pool is to be read.
+        rating_options: arguments of `ds2_fast.rating.rate`.
+        run_dir: where answers of earlier runs may be; None for beside the pool.
+    """
+    from ds2_fast.line import default_run_dir
+    from ds2_fast.pool import read_pool
+    from ds2_fast.scoring import JOURNAL
+
+    pool = read_pool(list(source), **pool_options)
+    folder = run_dir or default_run_dir(pool.inputs[0])
+    options = {**rating_options, "journal_path": folder / JOURNAL}
+    click.echo(_plan(pool.conversations(), model, options).describe(rating_options.get("rpm")))
+
+
+def _plan(
+    conversations: Sequence[Sequence[tuple[str, str]]], model: str, options: Mapping[str, Any]
+) -> RatingPlan:
+    wanted = inspect.signature(plan_rating).parameters
+    asked = {name: value for name, value in options.items() if name in wanted}
+    return plan_rating(conversations, model, **asked)
+
+
+def asker(*, quiet: bool = False, yes: bool = False) -> Callable[..., Ratings]:
     """Make what a command calls in place of `ds2_fast.rating.rate`.
 
     It takes the same arguments, shows the plan, asks before money is spent, and rates with a
@@ -32,7 +67,6 @@ def asker(
 
     Args:
         quiet: print nothing but questions and errors.
-        dry_run: print the plan on stdout and leave.
         yes: do not ask.
     """
 
@@ -40,12 +74,7 @@ def asker(
         conversations: Sequence[Sequence[tuple[str, str]]], model: str, **options: Any
     ) -> Ratings:
         say: Callable[[str], None] = _silent if quiet else _say
-        wanted = inspect.signature(plan_rating).parameters
-        asked = {name: value for name, value in options.items() if name in wanted}
-        plan = plan_rating(conversations, model, **asked)
-        if dry_run:
-            click.echo(plan.describe(options.get("rpm")))
-            click.get_current_context().exit()
+        plan = _plan(conversations, model, options)
         say(plan.describe(options.get("rpm")))
         _confirm(plan, yes=yes or options.get("max_cost") is not None)
         try:

@@ -54,8 +54,11 @@ def rate(
     if not model:
         raise click.UsageError("name the rating model with `--model`")
     from ds2_fast import pipeline
-    from ds2_fast.cli.asking import asker
+    from ds2_fast.cli.asking import asker, tell_plan
 
+    if dry_run:
+        tell_plan(pool, model, pool_options=pool_options, rating_options=options, run_dir=run_dir)
+        return
     pipeline.rate(
         list(pool),
         model,
@@ -63,6 +66,6 @@ def rate(
         run_dir=run_dir,
         pool_options=pool_options,
         rating_options=options,
-        ask=asker(quiet=quiet, dry_run=dry_run, yes=yes),
+        ask=asker(quiet=quiet, yes=yes),
         narrator=narrator(quiet=quiet),
     )

@@ -31,4 +31,10 @@ def report(run: Path, as_json: bool) -> None:
             f"`{run}` has no report.json: its run did not finish",
             "run the same `ds2-fast select` again; what is finished is kept",
         )
-    show(json.loads(file.read_text()), quiet=False, as_json=as_json, run_dir=run)
+    try:
+        found = json.loads(file.read_text("utf-8"))
+    except ValueError as error:
+        raise RunError(
+            f"`{file}` is not valid JSON: {error}", "run the same `ds2-fast select` again"
+        ) from error
+    show(found, quiet=False, as_json=as_json, run_dir=run)

@@ -62,12 +62,15 @@ def select(
     from ds2_fast.cli.asking import asker
 
     rating_options = {name: options.pop(name) for name in OPTION_NAMES}
+    if dry_run:
+        _tell_plan(pool, pool_options, rating_options, options)
+        return
     result = pipeline.select(
         list(pool),
         n,
         pool_options=pool_options,
         rating_options=rating_options,
-        ask=asker(quiet=quiet, dry_run=dry_run, yes=yes),
+        ask=asker(quiet=quiet, yes=yes),
         narrator=narrator,
         **options,
     )
@@ -77,4 +80,28 @@ def select(
         as_json=as_json,
         run_dir=result.run_dir,
         files=result.files,
+    )
+
+
+def _tell_plan(
+    pool: tuple[str, ...],
+    pool_options: dict[str, Any],
+    rating_options: dict[str, Any],
+    options: dict[str, Any],
+) -> None:
+    """Say what rating would cost, if the pool has no scores."""
+    if not options["model"]:
+        raise click.UsageError("a dry run tells what rating costs: name the model with `--model`")
+    from ds2_fast.cli.asking import tell_plan
+    from ds2_fast.pool import find_score_columns, read_pool
+
+    if options["score_col"] or find_score_columns(read_pool(list(pool), **pool_options)):
+        click.echo("the pool has scores: nothing would be asked, nothing spent")
+        return
+    tell_plan(
+        pool,
+        options["model"],
+        pool_options=pool_options,
+        rating_options=rating_options,
+        run_dir=options["run_dir"],
     )

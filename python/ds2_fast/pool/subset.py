@@ -28,15 +28,23 @@ class _ProbeError(Exception):
     """Ends an attempt to write that was only meant to be tried."""
 
 
-def check_output(pool: Pool, path: str | os.PathLike[str]) -> None:
-    """See whether `write_subset` could write a subset of the pool to a path; nothing is left there.
+def check_output(pool: Pool, path: str | os.PathLike[str], *, suffix: str | None = None) -> None:
+    """See whether a file that is made from the pool could be written; nothing is left there.
+
+    Args:
+        pool: the pool.
+        path: the file.
+        suffix: the one it must have; None for those that `write_subset` knows.
 
     Raises:
         PoolError: the path belongs to the pool, or its kind is not known.
         RunError: the folder does not exist or cannot be written.
     """
-    _kind(pool, path)
     _refuse_input(pool, Path(path))
+    if suffix is None:
+        _kind(pool, path)
+    elif Path(path).suffix.lower() != suffix:
+        raise PoolError(f"`{path}` is no {suffix} file", f"give it a name that ends in `{suffix}`")
     with suppress(_ProbeError), atomic_path(path):
         raise _ProbeError
 
