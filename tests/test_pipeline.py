@@ -302,6 +302,41 @@ def test_a_report_never_tells_of_scores_that_were_replaced(tmp_path):
     assert not (run / "report.json").exists()
 
 
+ENCODINGS = """
+import sys, warnings
+import ds2_fast, polars, rich.console
+warnings.filterwarnings("error", category=EncodingWarning, module="ds2_fast")
+for preset in ("default", "reference"):
+    ds2_fast.select(sys.argv[1], 5, output=sys.argv[2], score_col="größe", space="lexical",
+                    preset=preset, run_dir=sys.argv[3])
+from ds2_fast.cli import main
+sys.exit(main(["report", sys.argv[3], "--json"]))
+"""
+
+
+def test_files_are_utf_8_whatever_the_system_prefers(tmp_path):
+    file = tmp_path / "größe.parquet"
+    pl.read_parquet(POOL).head(200).rename({"rating": "größe"}).write_parquet(file)
+    arguments = [file, tmp_path / "out.jsonl", tmp_path / "run"]
+    command = [sys.executable, "-X", "warn_default_encoding", "-c", ENCODINGS, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    assert done.stdout.isascii(), "any terminal can print it"
+    assert json.loads(done.stdout)["pool"]["sources"] == [str(file)]
+    for kept in (tmp_path / "run").glob("*.json"):
+        json.loads(kept.read_bytes().decode("utf-8"), parse_constant=pytest.fail)
+
+
+def test_the_report_holds_only_numbers_that_json_has(tmp_path):
+    frame = pl.read_parquet(POOL).head(60)
+    for preset in ("default", "paper", "reference"):
+        for ratings in (pl.col("rating"), pl.lit(3)):
+            result = ds2_fast.select(
+                frame.with_columns(rating=ratings), 3, preset=preset, scale="0-5", **OPTIONS
+            )
+            json.dumps([result.report, result.manifest], allow_nan=False)
+
+
 def test_the_output_is_never_the_input(tmp_path):
     copy = tmp_path / "pool.parquet"
     copy.write_bytes(POOL.read_bytes())

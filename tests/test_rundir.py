@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ds2_fast.errors import RunError
-from ds2_fast.rundir import Artifact, RunDir, digest_json, open_run, read_manifest
+from ds2_fast.rundir import Artifact, RunDir, digest_json, open_run, read_manifest, write_json
 
 TEXT: Artifact[str] = Artifact(
     ("text.txt",),
@@ -117,6 +118,66 @@ def test_killed_between_two_moves_the_stage_is_made_anew(tmp_path, monkeypatch):
         done = stage(run, lambda: ("a", "a"), artifact=PAIR, k=1)
     assert done.value == ("a", "a")
     assert not done.reused
+
+
+def test_what_a_killed_writer_left_is_swept(tmp_path):
+    with open_run(tmp_path, "1.0") as run:
+        stage(run, lambda: "a")
+    left = [
+        ".text.txt.new",
+        ".neighbors.npy.new",
+        ".0a1b2c3d.manifest.json",
+        ".0a1b2c3d.report.json",
+    ]
+    for name in left:
+        (tmp_path / name).write_text("half")
+    (tmp_path / ".gitignore").write_text("*")
+    with open_run(tmp_path, "1.0") as run:
+        assert stage(run, lambda: "b").reused
+    assert sorted(file.name for file in tmp_path.iterdir()) == [
+        ".gitignore",
+        "lock",
+        "manifest.json",
+        "text.txt",
+    ]
+
+
+def test_a_full_disk_leaves_no_half_written_file(tmp_path):
+    def full(value, paths):
+        paths[0].write_text("half")
+        raise OSError(errno.ENOSPC, "No space left on device", str(paths[0]))
+
+    broken = Artifact(("text.txt",), full, TEXT.load)
+    with open_run(tmp_path, "1.0") as run:
+        stage(run, lambda: "a", k=1)
+        with pytest.raises(RunError, match="No space left"):
+            stage(run, lambda: "b", k=2, artifact=broken)
+        assert stage(run, lambda: "c", k=1).value == "a"
+    assert not [file.name for file in tmp_path.iterdir() if file.name.startswith(".")]
+
+
+def test_a_refused_process_leaves_the_folder_to_the_one_that_has_it(tmp_path, monkeypatch):
+    """Both saw no folder; the other one was first to lock it."""
+    with open_run(tmp_path / "run", "1.0") as run:
+        exists = Path.exists
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "exists", lambda self: self.name != "run" and exists(self))
+            with pytest.raises(RunError, match="in use"), open_run(tmp_path / "run", "1.0"):
+                pass
+        assert stage(run, lambda: "a").value == "a"
+
+
+def test_what_is_not_a_number_never_gets_into_json(tmp_path):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json({"mean": float("nan")}, tmp_path / "report.json")
+    assert not list(tmp_path.iterdir())
+
+
+def test_json_holds_names_of_files_that_are_no_text(tmp_path):
+    name = os.fsdecode(b"caf\xe9.jsonl")
+    write_json({"source": name}, tmp_path / "report.json")
+    assert json.loads((tmp_path / "report.json").read_bytes()) == {"source": name}
+    assert digest_json({"source": name}) != digest_json({"source": "caf\ufffd.jsonl"})
 
 
 def test_a_second_process_is_refused_and_told_who_has_it(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ds2_fast.errors import PoolError
@@ -22,10 +23,18 @@ from ds2_fast.sizes import parse_sizes, sized
         ("100,30,30", (30, 100)),
         ([10, "5%", "50%"], (10, 100)),
         (200, (200,)),
+        (np.int64(7), (7,)),
+        ([np.int64(7), "100%"], (7, 200)),
     ],
 )
 def test_sizes(n, expected):
     assert parse_sizes(n, 200) == expected
+
+
+def test_a_share_is_exact_before_it_is_rounded_down():
+    # In floating point, 3000 * 2.3 / 100 is a little less than 69.
+    assert parse_sizes("2.3%", 3000) == (69,)
+    assert parse_sizes("2.399999%", 3000) == (71,)
 
 
 @pytest.mark.parametrize(
@@ -39,6 +48,10 @@ def test_sizes(n, expected):
         ("many", "`many` is not a number of samples"),
         ("5%%", "`5%%` is not a number of samples"),
         ("nan%", "`nan%` is not a number of samples"),
+        ("inf%", "cannot select inf% of 200 samples"),
+        ("1e999999999%", "cannot select 1e999999999% of 200 samples"),
+        (5.0, "`5.0` is not a number of samples"),
+        (True, "`True` is not a number of samples"),
         ("", "`` is not a number of samples"),
         ([], "no size was given"),
     ],

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ds2_fast.curation import Curated
 from ds2_fast.knn import Neighbors
-from ds2_fast.rundir import Artifact
+from ds2_fast.rundir import Artifact, json_bytes
 from ds2_fast.transition import Transition
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def _save_npy(array: NDArray[Any], file: Path) -> None:
 
 
 def _save_json(value: object, file: Path) -> None:
-    file.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    file.write_bytes(json_bytes(value))
 
 
 def _arrays_to_lists(value: object) -> object:
@@ -93,7 +93,7 @@ def _save_transition(value: Transition, paths: Paths) -> None:
 
 
 def _load_transition(paths: Paths) -> Transition:
-    stored = json.loads(paths[0].read_text())
+    stored = json.loads(paths[0].read_text("utf-8"))
     fields = {field.name: stored[field.name] for field in dataclasses.fields(Transition)}
     for name in ("T", "p", "counts"):
         fields[name] = np.array(fields[name], dtype=np.float64)
@@ -121,7 +121,7 @@ def _load_curated(paths: Paths) -> Curated:
     import polars as pl
 
     arrays: dict[str, Any] = {s.name: s.to_numpy() for s in pl.read_parquet(paths[0])}
-    rest = json.loads(paths[1].read_text())
+    rest = json.loads(paths[1].read_text("utf-8"))
     rest = {key: tuple(item) if isinstance(item, list) else item for key, item in rest.items()}
     return Curated(**arrays, **rest)
 
@@ -142,7 +142,7 @@ def _save_selection(frame: pl.DataFrame, paths: Paths) -> None:
 
     frame.write_parquet(paths[0])
     chosen = frame.filter(pl.col("ds2_selected")).sort("ds2_rank")["ds2_index"]
-    paths[1].write_text("".join(f"{row}\n" for row in chosen))
+    paths[1].write_bytes("".join(f"{row}\n" for row in chosen).encode())
 
 
 def _load_selection(paths: Paths) -> pl.DataFrame:
@@ -167,7 +167,7 @@ def _load_ratings(paths: Paths) -> Ratings:
 
     from ds2_fast.rating.result import Ratings
 
-    return Ratings(frame=pl.read_parquet(paths[0]), **json.loads(paths[1].read_text()))
+    return Ratings(frame=pl.read_parquet(paths[0]), **json.loads(paths[1].read_text("utf-8")))
 
 
 RATINGS: Artifact[Ratings] = Artifact(

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -137,6 +138,7 @@ class RunDir:
             for new, final in zip(staged, finals, strict=True):
                 new.replace(final)
         except OSError as error:
+            _sweep(self.path)
             raise RunError(
                 f"cannot write `{error.filename or finals[0]}`: {error.strerror or error}",
                 "free some space, or choose another folder with `--run-dir`",
@@ -168,14 +170,16 @@ def open_run(path: Path, version: str) -> Iterator[RunDir]:
             f"cannot use `{path}` as the run directory: {error.strerror or error}",
             "choose another folder with `--run-dir`",
         ) from error
+    owned = False
     try:
         _take_lock(lock, path)
-        run = RunDir(path, _read_manifest(path, version))
-        yield run
+        owned = True
+        _sweep(path)
+        yield RunDir(path, _read_manifest(path, version))
     finally:
         os.close(lock)
         # Nothing was done, so nothing is left.
-        if made and [file.name for file in path.iterdir()] == ["lock"]:
+        if made and owned and [file.name for file in path.iterdir()] == ["lock"]:
             (path / "lock").unlink()
             path.rmdir()
 
@@ -193,7 +197,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
             "name the folder that `ds2-fast select` wrote",
         )
     try:
-        manifest = json.loads(file.read_text())
+        manifest = json.loads(file.read_text("utf-8"))
     except ValueError as error:
         raise RunError(
             f"`{file}` is not valid JSON: {error}", "remove the file; every stage is then made anew"
@@ -221,12 +225,21 @@ def _has_stages(manifest: dict[str, Any]) -> bool:
 def write_json(value: object, path: Path) -> None:
     """Write a JSON-able value, atomically."""
     with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+        temporary.write_bytes(json_bytes(value))
+
+
+def json_bytes(value: object) -> bytes:
+    """Write a JSON-able value as indented ASCII, so that file names that are no text can be held.
+
+    Raises:
+        ValueError: for NaN and infinity, which JSON does not have.
+    """
+    return (json.dumps(value, indent=2, allow_nan=False) + "\n").encode()
 
 
 def digest_json(value: object) -> str:
     """A digest of a JSON-able value, independent of the order of its keys."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
@@ -239,6 +252,13 @@ def digest_files(files: tuple[Path, ...]) -> str:
             while block := handle.read(_BLOCK):
                 digest.update(block)
     return digest.hexdigest()
+
+
+def _sweep(path: Path) -> None:
+    """Remove what a killed writer left: files that were to be moved in, halves of JSON files."""
+    for file in path.glob(".*"):
+        if re.fullmatch(r"\..+\.new|\.[0-9a-f]{8}\.(manifest|report)\.json", file.name):
+            file.unlink()
 
 
 def _read_manifest(path: Path, version: str) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 from ds2_fast.errors import PoolError
@@ -22,9 +23,7 @@ def parse_sizes(n: int | str | Sequence[int | str] | None, rows: int) -> tuple[i
     """
     if n is None:
         return ()
-    parts: Sequence[int | str] = (
-        n.split(",") if isinstance(n, str) else [n] if isinstance(n, int) else n
-    )
+    parts = n.split(",") if isinstance(n, str) else n if isinstance(n, Iterable) else [n]
     sizes = sorted({_size(part, rows) for part in parts})
     if not sizes:
         raise PoolError("no size was given", "give `-n 1000`, `-n 5%` or `-n 1000,3000,10000`")
@@ -40,13 +39,18 @@ def sized(path: Path, size: int) -> Path:
 def _size(part: int | str, rows: int) -> int:
     text = str(part).strip()
     try:
-        size = max(int(rows * float(text[:-1]) / 100), 1) if text.endswith("%") else int(text)
-    except ValueError:
+        if text.endswith("%"):
+            # Decimal: 2.3 % of 3,000 are 69, not 68.99999.
+            share = Decimal(text[:-1])
+            size = max(int(rows * share / 100), 1) if 0 < share <= 100 else 0  # noqa: PLR2004
+        else:
+            size = int(text)
+    except (ValueError, InvalidOperation):
         raise PoolError(
             f"`{text}` is not a number of samples",
             "give `-n 1000`, `-n 5%` or `-n 1000,3000,10000`",
         ) from None
-    if size < 1 or (text.endswith("%") and not 0 < float(text[:-1]) <= 100):  # noqa: PLR2004
+    if size < 1:
         raise PoolError(
             f"cannot select {text} of {rows:,} samples",
             "give a number from 1 up, or a share up to 100%",

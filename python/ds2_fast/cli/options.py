@@ -134,7 +134,7 @@ def show(
 ) -> None:
     """Print the report: JSON on stdout if asked for, else the summary on stderr."""
     if as_json:
-        click.echo(json.dumps(report, ensure_ascii=False))
+        click.echo(json.dumps(report, allow_nan=False))
     elif not quiet:
         from ds2_fast.report import print_report
         from ds2_fast.terminal import TerminalNarrator

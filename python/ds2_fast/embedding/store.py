@@ -150,7 +150,7 @@ class ModelStore:
                 for path in files
             },
         }
-        (staged / _RECORD).write_text(json.dumps(record, indent=1, ensure_ascii=False))
+        (staged / _RECORD).write_text(json.dumps(record, indent=1, ensure_ascii=False), "utf-8")
         staged.chmod(0o755)  # mkdtemp makes private folders
         target = self._path(name)
         if replace:

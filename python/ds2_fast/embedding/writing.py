@@ -86,7 +86,7 @@ def write_embeddings(
             _flush(file)
             sums.append(hashlib.sha256(data).hexdigest())
             with atomic_path(note) as temporary:
-                temporary.write_text(json.dumps({**identity, "blocks": sums}))
+                temporary.write_text(json.dumps({**identity, "blocks": sums}), "utf-8")
         _flush(file)
     part.replace(target)
     note.unlink(missing_ok=True)
