@@ -32,7 +32,7 @@ $(VENV)/.installed: requirements-dev.txt
 	@touch $@
 
 build: setup ## build the Rust core and install the package, editable, into .venv
-	$(BIN)/maturin develop --release --quiet
+	$(BIN)/maturin develop --release --locked --quiet
 	@rm -f $(VENV)/.wheel
 
 wheel: $(VENV)/.wheel ## build the wheel and install it into .venv
