@@ -352,3 +352,89 @@ def test_an_output_that_cannot_be_written_leaves_nothing(tmp_path):
             POOL, 10, output=tmp_path / "no" / "out.jsonl", run_dir=tmp_path / "run", **OPTIONS
         )
     assert not (tmp_path / "no").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "unused"),
+    [
+        ({"space": "lexical", "embeddings": True}, "`--embeddings`"),
+        ({"space": "lexical", "embedder": "some-model"}, "`--embedder`"),
+        ({"embeddings": True, "embedder": "some-model"}, "`--embedder`"),
+        ({"space": "rows.npy", "embeddings": True}, "`--embeddings`"),
+        ({"space": "rows.npy", "embedder": "some-model"}, "`--embedder`"),
+        ({"space": "lexical", "embedder": "lexical"}, None),
+        ({"space": "rows.npy"}, None),
+        ({"space": "embedding", "embeddings": True}, None),
+    ],
+)
+def test_what_is_given_and_not_used_is_said(tmp_path, monkeypatch, given, unused):
+    monkeypatch.chdir(tmp_path)
+    rows = np.random.default_rng(0).standard_normal((100, 8)).astype(np.float32)
+    np.save("rows.npy", rows)
+    told = Told()
+    options = {**given, **({"embeddings": rows} if "embeddings" in given else {})}
+    frame = pl.read_parquet(POOL).head(100)
+    ds2_fast.select(frame, 5, score_col="rating", narrator=told, **options)
+    said = [text for text in told.warnings if "is not used" in text]
+    assert len(said) == (unused is not None)
+    assert all(unused in text for text in said)
+
+
+def test_the_embedder_lexical_belongs_to_its_space():
+    frame = pl.read_parquet(POOL).head(100)
+    with pytest.raises(PoolError, match="`lexical` is a space"):
+        ds2_fast.select(frame, 5, score_col="rating", embedder="lexical", space="hybrid")
+
+
+def test_no_neighbors_is_not_the_default_number_of_neighbors():
+    with pytest.raises(ValueError, match="k "):
+        ds2_fast.select(pl.read_parquet(POOL).head(100), 5, k=0, **OPTIONS)
+
+
+@pytest.mark.parametrize("preset", ["default", "paper", "reference"])
+@pytest.mark.parametrize("n", [1, 40, None])
+def test_every_sample_has_its_rank_and_its_reason(preset, n):
+    frame = (
+        pl.read_parquet(POOL)
+        .head(400)
+        .with_columns(
+            pl.when(pl.int_range(pl.len()) % 7 == 3).then(None).otherwise("rating").alias("rating")
+        )
+    )
+    sheet = ds2_fast.select(frame, n, preset=preset, scale="0-5", **OPTIONS).scores
+    by_default = preset == "default"
+    tail = sheet["ds2_long_tail"].to_list()
+    bound = sorted(tail)[-1 - len(tail) // 100]
+    eligible, expected = [], {}
+    for row in sheet.iter_rows(named=True):
+        score = row["ds2_score_expected"] if by_default else row["ds2_score_curated"]
+        if row["ds2_score"] is None:
+            expected[row["ds2_index"]] = "unrated"
+        elif by_default and row["ds2_long_tail"] > bound:
+            expected[row["ds2_index"]] = "outlier set aside"
+        else:
+            bucket = score * 4 // 1 / 4 if by_default else score
+            eligible.append((-bucket, -row["ds2_long_tail"], row["ds2_index"]))
+    eligible.sort()
+    order = [row for _, _, row in eligible]
+    cut = eligible[(n or 1) - 1][0]
+    for place, (bucket, _, row) in enumerate(eligible, start=1):
+        if n is None:
+            expected[row] = ""
+        elif place <= n:
+            expected[row] = "selected"
+        else:
+            expected[row] = (
+                "score below the cut" if bucket > cut else "long-tail score below the cut"
+            )
+    assert sheet["ds2_reason"].to_list() == [expected[row] for row in range(sheet.height)]
+    assert sheet["ds2_selected"].to_list() == [
+        reason == "selected" for reason in sheet["ds2_reason"]
+    ]
+    ranked = sheet.drop_nulls("ds2_rank").sort("ds2_rank")
+    assert ranked["ds2_rank"].to_list() == list(range(1, ranked.height + 1))
+    if preset == "reference":  # a choice, in its own order
+        chosen = order if n is None else order[:n]
+        assert sorted(ranked["ds2_index"]) == sorted(chosen)
+    else:
+        assert ranked["ds2_index"].to_list() == order

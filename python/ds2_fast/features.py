@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ds2_fast import artifacts
+from ds2_fast.errors import PoolError
 from ds2_fast.line import Line
 from ds2_fast.progress import Progress
 
@@ -65,22 +66,36 @@ def make_features(
         threads: at most so many.
 
     Raises:
-        PoolError: if given features do not fit the pool.
+        PoolError: if given features do not fit the pool, or the options each other.
         ModelError: if the model cannot be had.
     """
     if space is None:
         space = "lexical" if embedder == "lexical" else "embedding"
     if space not in SPACES:
+        _say_unused(line, "embeddings", embeddings)
         embeddings, space = space, "embedding"
     if space == "lexical":
+        _say_unused(line, "embeddings", embeddings)
+        _say_unused(line, "embedder", None if embedder == "lexical" else embedder)
         return _lexical(line, pool, seed, threads)
+    if embedder == "lexical":
+        raise PoolError(
+            f"`lexical` is a space of its own, and the space asked for is `{space}`",
+            "leave out `--embedder`, or `--space`",
+        )
     if embeddings is not None:
+        _say_unused(line, "embedder", embedder)
         semantic = _given(line, pool, embeddings)
     else:
         semantic = _embedded(line, pool, embedder or DEFAULT_EMBEDDER, offline, threads)
     if space == "embedding":
         return semantic
     return _hybrid(line, semantic, _lexical(line, pool, seed, threads))
+
+
+def _say_unused(line: Line, option: str, value: object) -> None:
+    if value is not None:
+        line.narrator.warn(f"`--{option}` is not used: the space asked for does not need it")
 
 
 def _given(line: Line, pool: Pool, embeddings: str | Path | NDArray[Any]) -> Features:

@@ -141,7 +141,7 @@ def select(
     from ds2_fast.pool import write_subset
 
     defaults = _preset(preset)
-    curation, k = curation or defaults.curation, k or defaults.k
+    curation, k = curation or defaults.curation, defaults.k if k is None else k
     pool, folder = _open_pool(data, run_dir, pool_options, narrator)
     sizes = parse_sizes(n, len(pool))
     files = _output_files(pool, output, sizes)
