@@ -123,7 +123,7 @@ def select(
             them. Results do not depend on it.
         run_dir: folder of the artifacts; None is `<pool>.ds2` beside the pool, or, for data in
             memory, a folder that is gone when the call returns.
-        offline: open no socket.
+        offline: open no socket; ratings of an earlier run are used.
         strict: raise `TrustError` if the trust check says not to curate.
         add_columns: add the `ds2_` columns to the subset.
         pool_options: overrides of the schema detection, see `ds2_fast.pool.read_pool`.

@@ -32,13 +32,12 @@ def score_sheet(
 
     Columns: `ds2_index` (row in the pool), `ds2_id` (the pool's own id, if it has one),
     `ds2_score_raw` (the rating as given), `ds2_score` (its class, 0..K-1), `ds2_rating_status`
-    (`ok`, or why it is
-    null), `ds2_score_curated` (class after curation), `ds2_score_expected` (mean of the posterior,
-    in
-    classes), `ds2_suggested` (most probable class), `ds2_noise` (probability that the rating is
-    wrong),
-    `ds2_confidence` (probability of the suggested class), `ds2_entropy` (nats), `ds2_long_tail` (0
-    common .. 0.76 rare), `ds2_rank` (1 = best; null = not eligible), `ds2_selected`, `ds2_reason`.
+    (`ok`, or why it is null), `ds2_score_curated` (class after curation), `ds2_score_expected`
+    (mean of the posterior, in classes), `ds2_suggested` (most probable class), `ds2_noise`
+    (probability that the rating is wrong), `ds2_confidence` (probability of the suggested class),
+    `ds2_entropy` (nats), `ds2_long_tail` (0 common .. 0.76 rare), `ds2_rank` (1 = best; null = not
+    ranked: unrated, set aside, or not chosen by the order `reference`), `ds2_selected`,
+    `ds2_reason`.
 
     Args:
         pool: the pool.
