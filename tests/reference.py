@@ -54,7 +54,7 @@ def em_step(counts, T, p, pseudo):
     return new_T / new_T.sum(axis=1, keepdims=True), new_p / new_p.sum(), objective
 
 
-def fit_observed(counts, pseudo, max_steps=4000):
+def fit_observed(counts, pseudo, max_steps=3900):
     """SQUAREM from the diagonal start, over classes that all occur."""
     classes, total = len(pseudo), counts.sum()
     T = np.full((classes, classes), 0.4 / (classes - 1))

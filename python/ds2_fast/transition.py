@@ -30,7 +30,7 @@ class Transition:
         prior: what rows of T are drawn towards.
         strength: how strongly, in pseudo-ratings per row.
         steps: E-steps taken.
-        converged: whether the fit ended before 4,000 E-steps.
+        converged: whether the fit ended before 3,900 E-steps.
         objective: log posterior at the end, up to a constant.
         degenerate: fewer than two scores occur; T is the prior alone.
         unidentified: classes with fewer than 20 true samples; their rows are the prior's.
