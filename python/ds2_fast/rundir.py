@@ -1,11 +1,12 @@
 """The run directory: artifacts of the stages, and the manifest that says which run made them.
 
 A stage is skipped if, and only if, the manifest holds its key and its files are there with the
-bytes that were written: a file that was cut, changed or lost is made anew. A key is a digest of the stage's name and version, its parameters, and the digests of what it reads; so a
-changed parameter reruns that stage and those after it, and nothing else. Files appear under their
-final names whole or not at all: they are written beside them, the manifest forgets the old entry,
-the new files move in, the manifest learns the new entry. A process killed between any two of these
-steps leaves a directory that is still true.
+bytes that were written: a file that was cut, changed or lost is made anew. A key is a digest of the
+stage's name and version, its parameters, and the digests of what it reads; so a changed parameter
+reruns that stage and those after it, and nothing else. Files appear under their final names whole
+or not at all: they are written beside them, the manifest forgets the old entry, the new files move
+in, the manifest learns the new entry. A process killed between any two of these steps leaves a
+directory that is still true.
 """
 
 from __future__ import annotations
