@@ -111,9 +111,21 @@ def test_the_run_directory_is_beside_the_pool(capsys, tmp_path):
     pl.read_parquet(POOL).head(100).write_ndjson(file)
     assert run(capsys, "curate", file, *SELECT)[0] == 0
     assert (tmp_path / "mine.ds2" / "scores.parquet").is_file()
-    code, _, err = run(capsys, "report", tmp_path / "mine.ds2")
-    assert code == 0
-    assert "Curated 100 samples" in err
+    code, out, err = run(capsys, "report", tmp_path / "mine.ds2")
+    assert (code, err) == (0, "")
+    assert "Curated 100 samples" in out
+
+
+@pytest.mark.parametrize("left", ["", '{"pool": ', "[]", '{"pool": {}}', "\udcff"])
+def test_a_damaged_report_is_said(capsys, pool, tmp_path, left):
+    folder = tmp_path / "run"
+    assert run(capsys, "curate", pool, "--run-dir", folder, *SELECT)[0] == 0
+    (folder / "report.json").write_text(left, errors="surrogateescape")
+    for options in ((), ("--json",)):
+        code, out, err = run(capsys, "report", folder, *options)
+        assert (code, out) == (1, "")
+        assert "report.json` is damaged" in err
+        assert "hint: " in err
 
 
 def test_embed_writes_rows(capsys, pool, tmp_path):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
-from ds2_fast.cli.options import show
 from ds2_fast.errors import RunError
+
+PARTS = {"pool", "scores", "transition", "curation", "trust", "selection"}
 
 
 @click.command()
@@ -22,6 +24,9 @@ def report(run: Path, as_json: bool) -> None:
       ds2-fast report pool.ds2
       ds2-fast report pool.ds2 --json
     """
+    from rich.console import Console
+
+    from ds2_fast.report import print_report
     from ds2_fast.rundir import read_manifest
 
     read_manifest(run)
@@ -31,10 +36,20 @@ def report(run: Path, as_json: bool) -> None:
             f"`{run}` has no report.json: its run did not finish",
             "run the same `ds2-fast select` again; what is finished is kept",
         )
+    found = _read(file)
+    if as_json:
+        click.echo(json.dumps(found, ensure_ascii=False))
+    else:
+        print_report(found, Console(highlight=False, soft_wrap=True), run_dir=run)
+
+
+def _read(file: Path) -> dict[str, Any]:
     try:
-        found = json.loads(file.read_text("utf-8"))
-    except ValueError as error:
+        found = json.loads(file.read_bytes())
+    except ValueError:
+        found = None
+    if not isinstance(found, dict) or not found.keys() >= PARTS:
         raise RunError(
-            f"`{file}` is not valid JSON: {error}", "run the same `ds2-fast select` again"
-        ) from error
-    show(found, quiet=False, as_json=as_json, run_dir=run)
+            f"`{file}` is damaged", "run the same `ds2-fast select` again: it takes a second or two"
+        )
+    return found
