@@ -365,3 +365,34 @@ def test_nothing_in_a_file_paints_the_terminal(capsys, tmp_path):
     )
     assert code == 3
     assert "\x1b" not in err
+
+
+def start(*arguments, **pipes):
+    return subprocess.Popen([sys.executable, "-m", "ds2_fast", *map(str, arguments)], **pipes)
+
+
+def test_a_closed_stderr_stops_nothing(pool, tmp_path):
+    output = tmp_path / "out.jsonl"
+    select = ("select", pool, "-n", 20, "-o", output, "--run-dir", tmp_path / "run", "--json")
+    with start(*select, *SELECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stderr.close()
+        assert json.loads(process.stdout.read())["selection"]["sizes"] == [20]
+    assert process.returncode == 0
+    assert len(output.read_text().splitlines()) == 20
+
+
+def test_an_error_nobody_reads_keeps_its_exit_code(tmp_path):
+    with start("select", tmp_path / "none.jsonl", "-n", 1, stderr=subprocess.PIPE) as process:
+        process.stderr.close()
+    assert process.returncode == 3
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_a_closed_stdout_is_no_traceback(capsys, pool, tmp_path, options):
+    folder = tmp_path / "run"
+    assert run(capsys, "curate", pool, "--run-dir", folder, *SELECT)[0] == 0
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with start("report", folder, *options, **pipes) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 1

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
@@ -105,6 +108,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Ds2Error as error:
         _show(error.message, error.hint)
         return error.exit_code
+    except BrokenPipeError:  # nobody reads stdout any more, so nobody misses the rest
+        _drop_stdout()
+        return 1
     except OSError as error:
         where = f"`{error.filename}`: " if error.filename else ""
         _show(f"{where}{error.strerror or error}", "")
@@ -119,6 +125,28 @@ def _show(message: str, hint: str) -> None:
         click.echo(printable(f"\nhint: {hint}"), err=True)
 
 
+class _Heedless(io.FileIO):
+    """Standard error that nobody may be reading any more: a closed pipe stops nothing."""
+
+    def write(self, data: Any, /) -> int:
+        """Write, or, where the pipe is closed, forget."""
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            return memoryview(data).nbytes
+
+
+def _drop_stdout() -> None:
+    """Let the flush at exit go nowhere; it would complain of the closed pipe once more."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def entry_point() -> None:
     """The `ds2-fast` program."""
+    if sys.stderr is not None and not sys.stderr.isatty():
+        raw = io.BufferedWriter(_Heedless(sys.stderr.fileno(), "w", closefd=False))
+        sys.stderr = io.TextIOWrapper(
+            raw, sys.stderr.encoding, sys.stderr.errors, line_buffering=True
+        )
     sys.exit(main())
