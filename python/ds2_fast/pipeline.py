@@ -137,11 +137,14 @@ def select(
     Raises:
         Ds2Error: for input that cannot be used; the message says what is wrong and the hint what
             mends it.
+        ValueError: if `k` is below 2 or the preset is unknown.
     """
     from ds2_fast.pool import write_subset
 
     defaults = _preset(preset)
     curation, k = curation or defaults.curation, defaults.k if k is None else k
+    if k < 2:  # noqa: PLR2004
+        raise ValueError(f"k must be at least 2, got {k}")
     pool, folder = _open_pool(data, run_dir, pool_options, narrator)
     sizes = parse_sizes(n, len(pool))
     files = _output_files(pool, output, sizes)
