@@ -338,15 +338,6 @@ def test_a_dry_run_tells_the_plan_of_a_pool_that_is_rated(capsys, tmp_path):
         assert "30 rows, 0 to rate" in out
 
 
-def test_a_damaged_report_is_said(capsys, pool, tmp_path):
-    folder = tmp_path / "run"
-    assert run(capsys, "curate", pool, "--run-dir", folder, *SELECT)[0] == 0
-    (folder / "report.json").write_text("{")
-    code, out, err = run(capsys, "report", folder)
-    assert (code, out) == (1, "")
-    assert "is not valid JSON" in err
-
-
 def test_nothing_in_a_file_paints_the_terminal(capsys, tmp_path):
     file = tmp_path / "pool.jsonl"
     nasty = "[red]no[/red] \x1b[31mred\x07 \u202e back \\"

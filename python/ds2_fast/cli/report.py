@@ -38,7 +38,7 @@ def report(run: Path, as_json: bool) -> None:
         )
     found = _read(file)
     if as_json:
-        click.echo(json.dumps(found, ensure_ascii=False))
+        click.echo(json.dumps(found))
     else:
         print_report(found, Console(highlight=False, soft_wrap=True), run_dir=run)
 
