@@ -103,3 +103,12 @@ def test_a_folder_without_permission(tmp_path):
     with pytest.raises(RunError) as caught, atomic_path(folder / "a.json"):
         pass
     assert caught.value.message == f"cannot write `{folder / 'a.json'}`: permission denied"
+
+
+def test_a_device_is_not_replaced(tmp_path):
+    pipe = tmp_path / "pipe.jsonl"
+    os.mkfifo(pipe)
+    with pytest.raises(RunError, match="is a device or a pipe"), atomic_path(pipe):
+        pytest.fail("the body must not run")
+    assert pipe.is_fifo()
+    assert list(tmp_path.iterdir()) == [pipe]

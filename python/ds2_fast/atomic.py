@@ -28,8 +28,8 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         The path to write to.
 
     Raises:
-        RunError: if the folder does not exist or cannot be written, the target is a folder, or
-            the disk is full by the end. What the body raises passes through.
+        RunError: if the folder does not exist or cannot be written, the target is a folder or a
+            device, or the disk is full by the end. What the body raises passes through.
 
     Example:
         >>> import tempfile
@@ -42,6 +42,8 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     target = Path(os.path.realpath(path))
     if target.is_dir():
         raise RunError(f"`{path}` is a folder, not a file", "name the file inside it")
+    if target.exists() and not target.is_file():  # renaming over a device would replace it
+        raise RunError(f"`{path}` is a device or a pipe, not a file", "name a file")
     # The token comes first so that the suffixes, which pick a format, stay those of the target.
     temporary = target.with_name(f".{secrets.token_hex(4)}.{target.name}")
     try:

@@ -38,7 +38,7 @@ def check_output(pool: Pool, path: str | os.PathLike[str], *, suffix: str | None
 
     Raises:
         PoolError: the path belongs to the pool, or its kind is not known.
-        RunError: the folder does not exist or cannot be written.
+        RunError: the folder does not exist or cannot be written, or the path is no file.
     """
     _refuse_input(pool, Path(path))
     if suffix is None:
