@@ -217,6 +217,13 @@ class TestRefusals:
             lambda: write_subset(pool, [0], tmp_path / "out.txt"),
         )
 
+    def test_stdout(self, pool):
+        self.check(
+            PoolError,
+            "a subset goes to a file, not to stdout",
+            lambda: write_subset(pool, [0], "-"),
+        )
+
     def test_no_folder(self, pool, tmp_path):
         path = tmp_path / "no" / "out.jsonl"
         self.check(

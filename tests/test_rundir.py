@@ -227,7 +227,7 @@ def test_a_folder_that_is_no_run_is_said(tmp_path):
 def test_a_run_directory_that_is_a_file_is_said(tmp_path):
     (tmp_path / "run").write_text("")
     with (
-        pytest.raises(RunError, match=r"cannot use `.*run` as the run directory"),
+        pytest.raises(RunError, match=r"cannot use `.*run` as the run directory: it is a file"),
         open_run(tmp_path / "run", "1.0"),
     ):
         pass

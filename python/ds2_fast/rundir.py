@@ -141,7 +141,8 @@ class RunDir:
         except OSError as error:
             _sweep(self.path)
             raise RunError(
-                f"cannot write `{error.filename or finals[0]}`: {error.strerror or error}",
+                f"cannot write `{error.filename or finals[0]}`: "
+                f"{(error.strerror or str(error)).lower()}",
                 "free some space, or choose another folder with `--run-dir`",
             ) from error
         return digest
@@ -163,12 +164,18 @@ def open_run(path: Path, version: str) -> Iterator[RunDir]:
         RunError: if the folder cannot be made, is another process's, or is not a run directory.
     """
     made = not path.exists()
+    if path.is_file():
+        raise RunError(
+            f"cannot use `{path}` as the run directory: it is a file",
+            "choose another folder with `--run-dir`",
+        )
     try:
         path.mkdir(parents=True, exist_ok=True)
         lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
+        reason = (error.strerror or str(error)).lower()
         raise RunError(
-            f"cannot use `{path}` as the run directory: {error.strerror or error}",
+            f"cannot use `{path}` as the run directory: {reason}",
             "choose another folder with `--run-dir`",
         ) from error
     owned = False

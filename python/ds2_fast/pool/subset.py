@@ -124,6 +124,8 @@ def _checked_columns(pool: Pool, height: int, added: pl.DataFrame | None) -> pl.
 
 
 def _kind(pool: Pool, path: str | os.PathLike[str]) -> tuple[str, str | None]:
+    if str(path) == "-":
+        raise PoolError("a subset goes to a file, not to stdout", "name one, such as subset.jsonl")
     found = kind_of(path)
     if found is None and not Path(path).suffix:
         # The pool's own format, as a suffix: `subset` of a `jsonl.gz` pool.
