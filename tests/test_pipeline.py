@@ -215,6 +215,14 @@ def test_a_frame_needs_no_run_directory(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_trust_check_names_scores_as_the_user_does():
+    frame = pl.read_parquet(POOL).head(300).with_columns(pl.col("rating") * 2 - 7)
+    reasons = ds2_fast.select(frame, 5, scale="observed", **OPTIONS).trust.reasons
+    (rare,) = (reason for reason in reasons if "too few samples" in reason)
+    assert "-7" in rare
+    assert " 0" not in rare
+
+
 def test_given_embeddings_need_no_model(tmp_path):
     frame = pl.read_parquet(POOL)
     rows = np.random.default_rng(0).standard_normal((frame.height, 16)).astype(np.float32)

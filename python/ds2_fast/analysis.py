@@ -139,7 +139,9 @@ def analyze(
         unit="rows",
         told=lambda value: f"scored the rarity of {len(value):,} samples",
     )
-    trust = check_trust(scores.values, graph.value, transition.value, curated.value)
+    trust = check_trust(
+        scores.values, graph.value, transition.value, curated.value, labels=scores.labels
+    )
     return Analysis(scores, status, features, graph.value, transition, curated, tail, trust)
 
 

@@ -120,6 +120,7 @@ def check_trust(
     transition: Transition,
     curated: Curated,
     *,
+    labels: Sequence[str] | None = None,
     noise_share_origin: str = "assumed, not estimated",
 ) -> Trust:
     """Judge whether the neighbors of a pool may correct its ratings.
@@ -133,6 +134,7 @@ def check_trust(
         neighbors: neighbors of every sample, nearest first, at least 2.
         transition: T and p of the same pool.
         curated: its curated scores.
+        labels: what the user calls each class, for the reasons; None for the class numbers.
         noise_share_origin: where `noise_share` comes from, for the report.
 
     Returns:
@@ -170,7 +172,11 @@ def check_trust(
     rated = int(np.count_nonzero(scores >= 0))
     measured = math.nan if information is None else information
     verdict, reasons = _judge(
-        transition, measured, close["diagonal_close"] - close["diagonal"], curated.vanished
+        transition,
+        measured,
+        close["diagonal_close"] - close["diagonal"],
+        curated.vanished,
+        labels or range(transition.num_classes),
     )
     return Trust(
         verdict=verdict,
@@ -198,7 +204,11 @@ def check_trust(
 
 
 def _judge(
-    transition: Transition, information: float, rise: float, vanished: tuple[int, ...]
+    transition: Transition,
+    information: float,
+    rise: float,
+    vanished: tuple[int, ...],
+    labels: Sequence[object],
 ) -> tuple[Verdict, tuple[str, ...]]:
     """Apply `RULE`."""
     if transition.degenerate:
@@ -214,9 +224,9 @@ def _judge(
     doubts = (
         (information < GOOD_INFORMATION, f"neighbors know less than {GOOD_INFORMATION} nats"),
         (rise > RISE, f"the diagonal of T is {rise:.2f} higher on the closest fifth of the pairs"),
-        (vanished, f"curation leaves {_name(vanished)} unused"),
-        (unidentified, f"too few samples truly deserve {_name(unidentified)}"),
-        (transition.ambiguous, f"T is ambiguous about {_name(transition.ambiguous)}"),
+        (vanished, f"curation leaves {_name(vanished, labels)} unused"),
+        (unidentified, f"too few samples truly deserve {_name(unidentified, labels)}"),
+        (transition.ambiguous, f"T is ambiguous about {_name(transition.ambiguous, labels)}"),
         (not transition.converged, f"the fit of T did not converge in {transition.steps} steps"),
         few,
     )
@@ -224,8 +234,9 @@ def _judge(
     return ("use with care" if reasons else "trust"), reasons
 
 
-def _name(scores: Sequence[int]) -> str:
-    return f"score{'s' if len(scores) > 1 else ''} {', '.join(map(str, scores))}"
+def _name(scores: Sequence[int], labels: Sequence[object]) -> str:
+    names = ", ".join(str(labels[score]) for score in scores)
+    return f"score{'s' if len(scores) > 1 else ''} {names}"
 
 
 def _jsonable(value: object) -> object:
