@@ -257,6 +257,7 @@ def test_a_read_only_output_folder_is_said(tmp_path, pool):
         (["select"], "Missing argument"),
         (["select", "pool.parquet"], "Missing option"),
         (["select", "pool.parquet", "-n", "5", "--noise-share", "2"], "0<=x<=1"),
+        (["select", "pool.parquet", "-n", "5", "-k", "256"], "2<=x<=255"),
         (["select", "pool.parquet", "-n", "5", "--prest", "paper"], "--preset"),
     ],
 )

@@ -215,6 +215,12 @@ def test_a_frame_needs_no_run_directory(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("k", [1, 256])
+def test_a_number_of_neighbors_that_cannot_be_counted_is_refused(k):
+    with pytest.raises(ValueError, match=f"k must lie in 2..255, got {k}"):
+        ds2_fast.select(POOL, 5, k=k, **OPTIONS)
+
+
 def test_the_trust_check_names_scores_as_the_user_does():
     frame = pl.read_parquet(POOL).head(300).with_columns(pl.col("rating") * 2 - 7)
     reasons = ds2_fast.select(frame, 5, scale="observed", **OPTIONS).trust.reasons

@@ -19,7 +19,7 @@ from ds2_fast.errors import PoolError, TrustError
 from ds2_fast.features import make_features
 from ds2_fast.line import Line, default_run_dir, open_line
 from ds2_fast.longtail import OWN_ROWS
-from ds2_fast.presets import PRESETS, Preset, PresetName
+from ds2_fast.presets import MOST_NEIGHBORS, PRESETS, Preset, PresetName
 from ds2_fast.progress import QUIET, Narrator, Progress
 from ds2_fast.rundir import write_json
 from ds2_fast.scoresheet import score_sheet
@@ -137,14 +137,14 @@ def select(
     Raises:
         Ds2Error: for input that cannot be used; the message says what is wrong and the hint what
             mends it.
-        ValueError: if `k` is below 2 or the preset is unknown.
+        ValueError: if `k` is outside 2..255 or the preset is unknown.
     """
     from ds2_fast.pool import write_subset
 
     defaults = _preset(preset)
     curation, k = curation or defaults.curation, defaults.k if k is None else k
-    if k < 2:  # noqa: PLR2004
-        raise ValueError(f"k must be at least 2, got {k}")
+    if not 2 <= k <= MOST_NEIGHBORS:  # noqa: PLR2004
+        raise ValueError(f"k must lie in 2..{MOST_NEIGHBORS}, got {k}")
     pool, folder = _open_pool(data, run_dir, pool_options, narrator)
     sizes = parse_sizes(n, len(pool))
     files = _output_files(pool, output, sizes)

@@ -35,6 +35,9 @@ PRESETS: dict[PresetName, Preset] = {
 GRAPH_WIDTH = 50
 """Neighbors kept in the graph at least: the evidence is tuned over up to 50 of them."""
 
+MOST_NEIGHBORS = 255
+"""Neighbors that can be counted at most: the core counts them in bytes."""
+
 REFERENCE_WIDTH = 128
 """Neighbors that `reference` needs above `REFERENCE_LARGE` rows: its random samples are thin."""
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from ds2_fast.presets import MOST_NEIGHBORS
 from ds2_fast.progress import Narrator
 
 Command = Callable[..., Any]
@@ -108,7 +109,7 @@ def score_options(command: Command) -> Command:
             click.option(
                 "-k",
                 "k",
-                type=click.IntRange(min=2),
+                type=click.IntRange(2, MOST_NEIGHBORS),
                 help="Neighbors of the counts and the long-tail score.  [default: 10]",
             ),
         )
