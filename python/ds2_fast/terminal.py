@@ -59,11 +59,12 @@ class TerminalNarrator(Narrator):
         try:
 
             def update(done: int, total: int) -> None:
-                if not bar.live.is_started:  # a stage that never reports shows no bar
-                    bar.start()
                 speed = bar.tasks[0].finished_speed or bar.tasks[0].speed
                 rate = f"{_short(speed)} {unit}/s" if speed else ""
                 bar.update(task, completed=done, total=total, rate=rate)
+                # Not before the total is known; a stage that never reports shows no bar.
+                if not bar.live.is_started:
+                    bar.start()
 
             yield update
         finally:
