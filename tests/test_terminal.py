@@ -24,7 +24,7 @@ def open_terminal(monkeypatch, columns="100"):
     return stream, TerminalNarrator()
 
 
-@pytest.mark.parametrize("columns", ["120", "38"])
+@pytest.mark.parametrize("columns", ["120", "60", "38"])
 def test_the_bar_counts_and_is_gone_at_the_end(monkeypatch, columns):
     terminal, narrator = open_terminal(monkeypatch, columns)
     with narrator.stage("embedding", "samples") as progress:
@@ -32,6 +32,7 @@ def test_the_bar_counts_and_is_gone_at_the_end(monkeypatch, columns):
             progress(done, 2000)
     text = re.sub(r"\x1b\[[\d;?]*\w", "", terminal.getvalue())
     assert "embedding" in text
+    assert columns == "38" or "eta --:--" in text
     assert columns == "38" or "2,000/2,000 samples" in text
     assert terminal.getvalue().endswith("\x1b[2K"), "the line of the bar is wiped"
 

@@ -60,7 +60,7 @@ class TerminalNarrator(Narrator):
 
             def update(done: int, total: int) -> None:
                 speed = bar.tasks[0].finished_speed or bar.tasks[0].speed
-                rate = f"{_short(speed)} {unit}/s" if speed else ""
+                rate = f"{_short(speed)}/s" if speed else ""
                 bar.update(task, completed=done, total=total, rate=rate)
                 # Not before the total is known; a stage that never reports shows no bar.
                 if not bar.live.is_started:

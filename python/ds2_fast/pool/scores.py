@@ -164,7 +164,9 @@ def _find_column(pool: Pool, column: str | None) -> tuple[str, str]:
     others = [name for name in pool.frame.columns if _is_whole(pool, name, MAX_CLASSES)]
     raise PoolError(
         "the pool has no column of ratings with a known name",
-        f"name it with `--score-col`; these hold few whole numbers: {named(others)}",
+        f"name it with `--score-col`; these hold few whole numbers: {named(others)}"
+        if others
+        else "name it with `--score-col`, or let `ds2-fast select` have it rated: `--model`",
     )
 
 
