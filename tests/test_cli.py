@@ -116,6 +116,15 @@ def test_the_run_directory_is_beside_the_pool(capsys, tmp_path):
     assert "Curated 100 samples" in out
 
 
+def test_a_narrow_terminal_cuts_no_number(capsys, monkeypatch, pool, tmp_path):
+    folder = tmp_path / "run"
+    assert run(capsys, "curate", pool, "--run-dir", folder, *SELECT)[0] == 0
+    wide = run(capsys, "report", folder)[1]
+    monkeypatch.setenv("COLUMNS", "38")
+    assert run(capsys, "report", folder)[1] == wide
+    assert "…" not in wide
+
+
 @pytest.mark.parametrize("left", ["", '{"pool": ', "[]", '{"pool": {}}', "\udcff"])
 def test_a_damaged_report_is_said(capsys, pool, tmp_path, left):
     folder = tmp_path / "run"

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ds2_fast.analysis import Analysis
     from ds2_fast.pool import Pool
 
+_WIDEST = 160
 _STRONG = 0.5
 _FAINT = 0.005
 
@@ -117,6 +118,8 @@ def print_report(
         run_dir: where the run is kept; None if it is not.
         files: the subsets that were written.
     """
+    # A table that is wider than the terminal may run over its edge: rich would cut its numbers.
+    console.width = max(console.width, _WIDEST)
     console.print()
     _print_selection(report, console)
     console.print(_score_table(report))
