@@ -177,6 +177,8 @@ def broken(tmp_path: Path, kind: str) -> list[object]:
         arguments = ["select", file, "-n", 10, "--space", "lexical"]
     elif kind == "wrong score column":
         arguments = ["select", file, "-n", 10, "--space", "lexical", "--score-col", "ratign"]
+    elif kind == "unknown space":
+        arguments[-1] = "lexcal"
     elif kind == "scores out of range":
         arguments += ["--scale", "1-3"]
     elif kind == "n too large":
@@ -207,6 +209,7 @@ def broken(tmp_path: Path, kind: str) -> list[object]:
         ("empty pool", 3, ["no samples"]),
         ("no score column", 3, ["score"]),
         ("wrong score column", 3, ["`ratign`", "`rating`"]),
+        ("unknown space", 3, ["`lexcal`", "lexical"]),
         ("scores out of range", 3, ["row "]),
         ("n too large", 3, ["101", "100"]),
         ("NaN embeddings", 3, ["row 17", "column 2"]),

@@ -72,6 +72,11 @@ def make_features(
     if space is None:
         space = "lexical" if embedder == "lexical" else "embedding"
     if space not in SPACES:
+        if Path(space).suffix not in (".npy", ".npz"):
+            raise PoolError(
+                f"there is no space `{space}`",
+                f"name {', '.join(SPACES)}, or an .npy file of your own rows",
+            )
         _say_unused(line, "embeddings", embeddings)
         embeddings, space = space, "embedding"
     if space == "lexical":
