@@ -12,11 +12,10 @@ from ds2_fast import artifacts
 from ds2_fast.curation import Curated, Mode, curate
 from ds2_fast.errors import PoolError
 from ds2_fast.features import Features
-from ds2_fast.fitting import fit
+from ds2_fast.fitting import fit, graph_width
 from ds2_fast.knn import Neighbors, find_neighbors
 from ds2_fast.line import Line
 from ds2_fast.longtail import Definition, score_longtail
-from ds2_fast.presets import graph_width
 from ds2_fast.rundir import Stage
 from ds2_fast.transition import Transition
 from ds2_fast.trust import Trust, check_trust

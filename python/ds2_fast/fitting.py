@@ -1,4 +1,4 @@
-"""Which fit of T and p belongs to which curation mode."""
+"""What each curation mode needs: how wide a graph, and which fit of T and p."""
 
 from __future__ import annotations
 
@@ -7,8 +7,20 @@ from numpy.typing import NDArray
 
 from ds2_fast.errors import PoolError
 from ds2_fast.knn import Neighbors
-from ds2_fast.published import ADAM_STEPS, ReferenceTransition, fit_transition_reference
+from ds2_fast.presets import GRAPH_WIDTH
+from ds2_fast.published import (
+    ADAM_STEPS,
+    ReferenceTransition,
+    fit_transition_reference,
+    neighbors_needed,
+)
 from ds2_fast.transition import Transition, fit_transition
+
+
+def graph_width(curation: str, k: int, rows: int) -> int:
+    """Say how many neighbors the graph holds: enough for every stage, at most `rows - 1`."""
+    wanted = neighbors_needed(rows) if curation == "reference" else GRAPH_WIDTH
+    return min(max(wanted, k), rows - 1)
 
 
 def fit(

@@ -37,14 +37,3 @@ GRAPH_WIDTH = 50
 
 MOST_NEIGHBORS = 255
 """Neighbors that can be counted at most: the core counts them in bytes."""
-
-REFERENCE_WIDTH = 128
-"""Neighbors that `reference` needs above `REFERENCE_LARGE` rows: its random samples are thin."""
-
-REFERENCE_LARGE = 100_000
-
-
-def graph_width(curation: str, k: int, rows: int) -> int:
-    """Say how many neighbors the graph holds: enough for every stage, at most `rows - 1`."""
-    wanted = REFERENCE_WIDTH if curation == "reference" and rows > REFERENCE_LARGE else GRAPH_WIDTH
-    return min(max(wanted, k), rows - 1)
