@@ -14,6 +14,7 @@ pub mod longtail;
 pub mod npy;
 pub mod paper;
 mod progress;
+mod random;
 pub mod rated;
 pub mod reference;
 pub mod rows;

@@ -1,14 +1,20 @@
 //! Dot products: one exact enough to define a similarity, one fast enough to look at every pair.
 //!
-//! [`Kernel`] is the instruction set both run on; it is found at run time and can only be had where the
-//! machine supports it. The canonical `Kernel::dot` gives the same bits on every kernel. The block product
-//! `Kernel::multiply` does not, and `product_error` says how far it may be off.
+//! [`Kernel`] is the instruction set they run on; it is found at run time and can only be had where the
+//! machine supports it. The canonical `Kernel::dot` gives the same bits on every kernel, and so does the
+//! block product of bytes, `Kernel::sweep`. The block product of f32, `Kernel::multiply`, does not, and
+//! `product_error` says how far it may be off.
+//!
+//! A new instruction set is a variant of `Isa`, one implementation of `bytes::Lanes` and one of
+//! `tile::Vector`. There is none for aarch64 yet: it runs the portable kernel, which is written so that the
+//! compiler makes vector instructions of it.
 #![expect(unsafe_code, reason = "calling a function compiled for an instruction set found at run time")]
 #![expect(
     clippy::inline_always,
     reason = "shared code must be compiled into the function of each instruction set"
 )]
 
+mod bytes;
 #[cfg(test)]
 mod tests;
 mod tile;
@@ -21,7 +27,11 @@ use half::f16;
 use half::slice::HalfFloatSliceExt;
 
 use crate::rows::{ByType, Element};
+use crate::{Error, Result};
 
+pub(crate) use bytes::{
+    ByteTile, GROUP, NarrowBytes, PanelTerms, PerColumn, Reaching, STAGES, StripTerms, WideBytes,
+};
 pub(crate) use tile::{Narrow, TILE_COLUMNS, TILE_ROWS, Tile, Wide};
 
 /// Running sums of [`Kernel::dot`]; part of its definition, as it fixes the order of the additions.
@@ -32,7 +42,12 @@ const CACHE_LINE: usize = 64;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Isa {
     #[cfg(target_arch = "x86_64")]
-    Avx512,
+    Avx512Vnni,
+    /// AVX-512 VNNI held to registers of 256 bits: what `AvxVnni` does, on machines without that encoding.
+    #[cfg(target_arch = "x86_64")]
+    Avx512Vl,
+    #[cfg(target_arch = "x86_64")]
+    AvxVnni,
     #[cfg(target_arch = "x86_64")]
     Avx2,
     Portable,
@@ -44,22 +59,33 @@ enum Isa {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Kernel(Isa);
 
+/// Environment variable that names the kernel to use, for tests and comparisons.
+const VARIABLE: &str = "DS2_FAST_KERNEL";
+
 impl Kernel {
     /// Every kernel this machine can run, fastest first; never empty.
     #[must_use]
     pub fn available() -> Vec<Self> {
-        let mut kernels = Vec::with_capacity(3);
+        let mut kernels = Vec::with_capacity(5);
         #[cfg(target_arch = "x86_64")]
+        if is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("fma")
+            && is_x86_feature_detected!("f16c")
         {
-            let avx2 = is_x86_feature_detected!("avx2")
-                && is_x86_feature_detected!("fma")
-                && is_x86_feature_detected!("f16c");
-            if avx2 && is_x86_feature_detected!("avx512f") {
-                kernels.push(Self(Isa::Avx512));
+            let avx512 = is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512bw")
+                && is_x86_feature_detected!("avx512vl")
+                && is_x86_feature_detected!("avx512vnni");
+            if avx512 {
+                kernels.push(Self(Isa::Avx512Vnni));
             }
-            if avx2 {
-                kernels.push(Self(Isa::Avx2));
+            if is_x86_feature_detected!("avxvnni") {
+                kernels.push(Self(Isa::AvxVnni));
             }
+            if avx512 {
+                kernels.push(Self(Isa::Avx512Vl));
+            }
+            kernels.push(Self(Isa::Avx2));
         }
         kernels.push(Self(Isa::Portable));
         kernels
@@ -71,12 +97,32 @@ impl Kernel {
         Self::available()[0]
     }
 
-    /// `avx512`, `avx2` or `portable`.
+    /// The kernel that the environment variable `DS2_FAST_KERNEL` names, or the fastest one if it is unset.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Value`] if it names none this machine can run.
+    pub fn chosen() -> Result<Self> {
+        let Some(wanted) = std::env::var_os(VARIABLE) else { return Ok(Self::fastest()) };
+        let available = Self::available();
+        let found = available.iter().find(|kernel| wanted == kernel.name());
+        found.copied().ok_or_else(|| {
+            let names: Vec<_> = available.iter().map(|kernel| kernel.name()).collect();
+            let wanted = wanted.to_string_lossy();
+            Error::value(format!("{VARIABLE} is `{wanted}`; this machine runs {}", names.join(", ")))
+        })
+    }
+
+    /// `avx512vnni`, `avxvnni`, `avx512vl` (VNNI in registers of 256 bits), `avx2` or `portable`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self.0 {
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => "avx512",
+            Isa::Avx512Vnni => "avx512vnni",
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512Vl => "avx512vl",
+            #[cfg(target_arch = "x86_64")]
+            Isa::AvxVnni => "avxvnni",
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => "avx2",
             Isa::Portable => "portable",
@@ -92,8 +138,8 @@ impl Kernel {
         buffer.resize(row.len(), 0.0);
         match self.0 {
             #[cfg(target_arch = "x86_64")]
-            // SAFETY: a `Kernel` holding either variant exists only where AVX2, FMA and F16C were detected.
-            Isa::Avx512 | Isa::Avx2 => unsafe { widen_avx2(row, buffer) },
+            // SAFETY: a `Kernel` of any other kind exists only where AVX2, FMA and F16C were detected.
+            Isa::Avx512Vnni | Isa::Avx512Vl | Isa::AvxVnni | Isa::Avx2 => unsafe { widen_avx2(row, buffer) },
             Isa::Portable => row.convert_to_f32_slice(buffer),
         }
         buffer
@@ -108,8 +154,11 @@ impl Kernel {
     pub(crate) fn dot(self, a: &[f32], b: &[f32]) -> f64 {
         match self.0 {
             #[cfg(target_arch = "x86_64")]
-            // SAFETY: a `Kernel` holding either variant exists only where AVX2, FMA and F16C were detected.
-            Isa::Avx512 | Isa::Avx2 => unsafe { dot_avx2(a, b) },
+            // SAFETY: a `Kernel` holding this variant exists only where the features were detected.
+            Isa::Avx512Vnni => unsafe { dot_avx512(a, b) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: as above, and the others only where AVX2 and FMA were.
+            Isa::Avx512Vl | Isa::AvxVnni | Isa::Avx2 => unsafe { dot_avx2(a, b) },
             Isa::Portable => dot_lanes(a, b),
         }
     }
@@ -120,24 +169,67 @@ impl Kernel {
         match self.0 {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: a `Kernel` holding this variant exists only where the features were detected.
-            Isa::Avx512 => unsafe { tile::multiply_avx512(strip, panel, tile) },
+            Isa::Avx512Vnni => unsafe { tile::multiply_avx512(strip, panel, tile) },
             #[cfg(target_arch = "x86_64")]
-            // SAFETY: as above.
-            Isa::Avx2 => unsafe { tile::multiply_avx2(strip, panel, tile) },
+            // SAFETY: as above, and the others only where AVX2 and FMA were.
+            Isa::Avx512Vl | Isa::AvxVnni | Isa::Avx2 => unsafe { tile::multiply_avx2(strip, panel, tile) },
             Isa::Portable => tile::multiply_portable(strip, panel, tile),
         }
     }
 
-    /// Bit `r` is set if an entry of row `r` of `tile` reaches the floor of its row or of its column.
-    pub(crate) fn reaching(self, tile: &Tile, rows: &[f32; TILE_ROWS], columns: &[f32; TILE_COLUMNS]) -> u8 {
+    /// Fill `tile` with the sums `terms + terms + strip . panel` of bytes, as far as they matter, and say
+    /// whether any does.
+    ///
+    /// After the groups `..stages[s]`, a block of sums is compared with `min(floor of the strip, floor of the
+    /// column) - allowance of the strip - allowance of the column`, at the end with the smaller floor alone:
+    /// where no sum of the block reaches its limit, the block is abandoned. Sums of abandoned blocks are
+    /// [`bytes::ABANDONED`]; `tile` holds nothing of use if all were. `ended[s]` counts the blocks abandoned
+    /// after stage `s`, its last entry those that went to the end.
+    ///
+    /// Sums and limits must stay within i32; what they pass through on the way may wrap.
+    pub(crate) fn sweep(
+        self,
+        (strip, rows): (&[NarrowBytes], StripTerms),
+        (panel, columns): (&[WideBytes], PanelTerms<'_>),
+        stages: &[usize],
+        tile: &mut ByteTile,
+        ended: &mut [u64],
+    ) -> bool {
+        debug_assert_eq!(strip.len(), panel.len(), "operands of one dimension");
+        let sweep = bytes::Sweep { strip, panel, rows, columns, stages };
         match self.0 {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: a `Kernel` holding this variant exists only where the features were detected.
-            Isa::Avx512 => unsafe { tile::reaching_avx512(tile, rows, columns) },
+            Isa::Avx512Vnni => unsafe { bytes::sweep_avx512vnni(&sweep, tile, ended) },
             #[cfg(target_arch = "x86_64")]
             // SAFETY: as above.
-            Isa::Avx2 => unsafe { tile::reaching_avx2(tile, rows, columns) },
-            Isa::Portable => tile::reaching_any(tile, rows, columns),
+            Isa::Avx512Vl => unsafe { bytes::sweep_avx512vl(&sweep, tile, ended) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: as above.
+            Isa::AvxVnni => unsafe { bytes::sweep_avxvnni(&sweep, tile, ended) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: as above.
+            Isa::Avx2 => unsafe { bytes::sweep_avx2(&sweep, tile, ended) },
+            Isa::Portable => bytes::sweep_portable(&sweep, tile, ended),
+        }
+    }
+
+    /// For each row of `tile`, the columns whose sums reach the floor of the row or of the column, as bits.
+    pub(crate) fn reaching(self, tile: &ByteTile, rows: &[i32; TILE_ROWS], columns: &PerColumn) -> Reaching {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: a `Kernel` holding this variant exists only where the features were detected.
+            Isa::Avx512Vnni => unsafe { bytes::reaching_avx512vnni(tile, rows, columns) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: as above.
+            Isa::Avx512Vl => unsafe { bytes::reaching_avx512vl(tile, rows, columns) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: as above.
+            Isa::AvxVnni => unsafe { bytes::reaching_avxvnni(tile, rows, columns) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: as above.
+            Isa::Avx2 => unsafe { bytes::reaching_avx2(tile, rows, columns) },
+            Isa::Portable => bytes::reaching_portable(tile, rows, columns),
         }
     }
 }
@@ -168,6 +260,12 @@ fn widen_avx2(row: &[f16], out: &mut [f32]) {
     for (half, float) in halves_rest.iter().zip(floats_rest) {
         *float = half.to_f32();
     }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,fma")]
+fn dot_avx512(a: &[f32], b: &[f32]) -> f64 {
+    dot_lanes(a, b)
 }
 
 #[cfg(target_arch = "x86_64")]

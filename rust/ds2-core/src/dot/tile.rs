@@ -37,32 +37,6 @@ impl Default for Tile {
     }
 }
 
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f")]
-pub(super) fn reaching_avx512(tile: &Tile, rows: &[f32; TILE_ROWS], columns: &[f32; TILE_COLUMNS]) -> u8 {
-    reaching_any(tile, rows, columns)
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-pub(super) fn reaching_avx2(tile: &Tile, rows: &[f32; TILE_ROWS], columns: &[f32; TILE_COLUMNS]) -> u8 {
-    reaching_any(tile, rows, columns)
-}
-
-#[inline(always)]
-pub(super) fn reaching_any(tile: &Tile, rows: &[f32; TILE_ROWS], columns: &[f32; TILE_COLUMNS]) -> u8 {
-    let mut mask = 0;
-    for (r, (entries, &floor)) in tile.0.iter().zip(rows).enumerate() {
-        // No early exit: the whole row is a handful of vector comparisons.
-        let reached = entries
-            .iter()
-            .zip(columns)
-            .fold(false, |any, (&entry, &column)| any | (entry >= floor.min(column)));
-        mask |= u8::from(reached) << r;
-    }
-    mask
-}
-
 // The register tile is the largest that leaves room for its operands: 8 x 48 sums fill 24 of the 32 registers
 // of AVX-512. With 16 registers, 4 x 16 (AVX2) and 4 x 8 (SSE2) won: one more column of registers made the
 // compiler spill and cost half the speed (Zen 4, 2026-11: 115, 100 and 32 of 117 GFLOP/s).

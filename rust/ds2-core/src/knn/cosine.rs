@@ -2,8 +2,7 @@
 
 use rayon::prelude::*;
 
-use crate::dot::{Kernel, prefetch, product_error};
-use crate::topk::Candidate;
+use crate::dot::{Kernel, prefetch};
 use crate::{Element, Error, Result, Rows};
 
 /// Rows with what their cosine similarities need: the square of each length.
@@ -52,46 +51,34 @@ impl<'a, T: Element> Cosine<'a, T> {
         self.kernel
     }
 
-    /// Give `candidates` their similarity to row `i`: with row `j`, `dot(i, j) / sqrt(dot(i, i) * dot(j, j))`
-    /// in f64, held to [-1, 1], rounded to f32; 0 if either row is all zeros.
+    /// The similarity of rows `i` and `j`: `dot(i, j) / sqrt(dot(i, i) * dot(j, j))` in f64, held to [-1, 1],
+    /// rounded to f32; 0 if either row is all zeros.
     ///
     /// Symmetric bit for bit, the same on every kernel, exactly 1 for equal rows, and unchanged when a row
     /// is scaled by a power of two.
-    pub(crate) fn settle(&self, i: usize, candidates: &mut [Candidate], pair: &mut Pair) {
-        let row = |j: u32| self.rows.row(j as usize);
-        let a = self.kernel.widen(self.rows.row(i), &mut pair.0);
-        for c in 0..candidates.len() {
-            // Candidates lie anywhere; fetching ahead halves the time.
-            if let Some(next) = candidates.get(c + 2) {
-                prefetch(row(next.row));
-            }
-            let candidate = &mut candidates[c];
-            let square = self.squares[i] * self.squares[candidate.row as usize];
-            candidate.similarity = if square == 0.0 {
-                0.0
-            } else {
-                let b = self.kernel.widen(row(candidate.row), &mut pair.1);
-                rounded(self.kernel.dot(a, b) / square.sqrt())
-            };
+    pub(crate) fn similarity(&self, i: u32, j: u32, pair: &mut Pair) -> f32 {
+        let square = self.squares[i as usize] * self.squares[j as usize];
+        if square == 0.0 {
+            return 0.0;
         }
+        let a = self.kernel.widen(self.rows.row(i as usize), &mut pair.0);
+        let b = self.kernel.widen(self.rows.row(j as usize), &mut pair.1);
+        rounded(self.kernel.dot(a, b) / square.sqrt())
     }
 
-    /// What row `i` is multiplied by to get unit length; 0 for a row of zeros.
-    pub(crate) fn scale(&self, i: usize) -> f64 {
-        if self.squares[i] == 0.0 { 0.0 } else { self.squares[i].sqrt().recip() }
+    /// Ask for row `i` to be brought into the cache.
+    pub(crate) fn prefetch(&self, i: u32) {
+        prefetch(self.rows.row(i as usize));
     }
 
-    /// Bound on the difference between [`Self::settle`] and the f32 block product of the rows scaled to
-    /// unit length and rounded to f32.
-    ///
-    /// With `u = 2^-24`, a scaled coordinate is off by `u` relative to itself (its f64 factor is exact
-    /// beside that), so the product of the rounded rows is off by `2u + u^2`; their lengths exceed 1 by at
-    /// most `u`, so the block product adds at most `(1 + u)^2 gamma_d`; rounding the canonical value adds
-    /// `u`. Together below `gamma_d + 6u` as long as `gamma_d <= 1`; `2u` more cover the f64 roundings,
-    /// `O(d 2^-53)`, and coordinates or products that underflow, `d 2^-150`.
-    pub(crate) fn slack(&self) -> f64 {
-        const UNIT: f64 = f32::EPSILON as f64 / 2.0;
-        product_error(self.rows.dim()) + 8.0 * UNIT
+    /// Write row `i`, scaled to unit length and rounded to f32, to `out`; a row of zeros stays one.
+    #[expect(clippy::cast_possible_truncation, reason = "the rounding is what is asked for")]
+    pub(crate) fn unit(&self, i: usize, buffer: &mut Vec<f32>, out: &mut [f32]) {
+        let scale = if self.squares[i] == 0.0 { 0.0 } else { self.squares[i].sqrt().recip() };
+        let row = self.kernel.widen(self.rows.row(i), buffer);
+        for (out, &value) in out.iter_mut().zip(row) {
+            *out = (f64::from(value) * scale) as f32;
+        }
     }
 }
 

@@ -1,21 +1,34 @@
 //! Exact cosine k-nearest neighbors of every row among all other rows.
 
+mod centroids;
+mod codes;
 mod cosine;
 mod graph;
-mod pack;
+mod layout;
+mod lists;
+mod mixing;
+mod principal;
+mod product;
+mod rotation;
 mod scan;
+mod schedule;
 #[cfg(test)]
 mod tests;
 
 use rayon::prelude::*;
 
-use crate::dot::{Kernel, TILE_COLUMNS};
+use crate::dot::Kernel;
 use crate::progress::tick;
 use crate::workers::Workers;
 use crate::{Element, Error, Progress, Result, Rows};
 
+use codes::Codes;
 use cosine::Cosine;
-use scan::{Scan, Workspace};
+use layout::{Layout, order_by_cluster, permute_rows};
+use lists::Lists;
+use rotation::Rotation;
+use scan::{BLOCK_ROWS, Scan, Workspace};
+use schedule::{Schedule, pairs};
 
 pub use graph::check_graph;
 
@@ -28,7 +41,7 @@ pub struct KnnOptions {
     pub threads: Option<usize>,
     /// Accept rows that are all zeros: their similarity to every row is 0.
     pub allow_zero: bool,
-    /// The instruction set to run on; `None` takes the fastest one. The result does not depend on it.
+    /// The instruction set to run on; `None` takes [`Kernel::chosen`]. The result does not depend on it.
     pub kernel: Option<Kernel>,
 }
 
@@ -96,10 +109,12 @@ impl Neighbors {
 ///
 /// # Method
 ///
-/// Block products in f32 look at each pair once and pass on what may still be among the k nearest. They are
-/// off by at most `gamma_d + 8u`, `gamma_d = d u / (1 - d u)`, `u = 2^-24`, in any order of summation; a pair
-/// is dropped only where k others are nearer by more than twice that. The similarities of the few pairs
-/// left (k and, rarely, one or two more a row) are then computed as defined.
+/// Rows are centered, rotated and quantized to bytes with one step, and sorted by cluster. A scan looks at each
+/// pair of rows once, near blocks of rows first: a whole number computed from the bytes bounds the similarity
+/// of the pair from above (the proof is in the documentation of the source, `knn/codes.rs`), and a pair is
+/// dropped only if this bound lies below the k-th largest similarity either row has found so far. The
+/// similarities of the few pairs left (about 30 a row for k = 10) are computed as defined. Where the first
+/// principal components hold most of what the rows hold, blocks of sums are abandoned early.
 ///
 /// # Errors
 ///
@@ -109,8 +124,8 @@ impl Neighbors {
 ///
 /// # Cost
 ///
-/// `N^2 d` floating-point operations, compute-bound. Beside the result (8 k bytes a row), about
-/// `12 k + 150` bytes a row, and about 11 MB a thread (d <= 10,000); the rows are never copied as a whole.
+/// At most `N^2 d` operations on bytes, compute-bound. Beside the result (8 k bytes a row), about `d + 60`
+/// bytes a row and a few MB a thread; the rows are never copied as a whole.
 ///
 /// # Examples
 ///
@@ -131,38 +146,59 @@ pub fn find_neighbors<T: Element>(
     let (len, k) = (rows.len(), options.k);
     check_size(len, k)?;
     let workers = Workers::new(options.threads)?;
-    let kernel = options.kernel.unwrap_or_else(Kernel::fastest);
+    let kernel = options.kernel.map_or_else(Kernel::chosen, Ok)?;
     tick(progress, 0, len)?;
     let cosine = workers.run(|| Cosine::measure(rows, kernel, options.allow_zero))?;
-    let block_rows = block_rows(len, rows.dim(), workers.threads());
-    let scan = Scan::new(cosine, k, block_rows);
-    let pairs = scan.pairs();
-    let mut done = 0;
-    for wave in pairs.chunks(PAIRS_PER_THREAD * workers.threads()) {
-        workers.run(|| {
-            wave.par_iter().with_max_len(1).for_each_init(Workspace::default, |work, &(first, second)| {
-                scan.compare(first, second, work);
-            });
-        });
-        done += wave.len();
-        tick(progress, len * done / (pairs.len() + 1), len)?;
-    }
-    let mut neighbors = Neighbors { k, indices: vec![0; len * k], similarities: vec![0.0; len * k] };
-    workers.run(|| {
-        let outputs = neighbors
-            .indices
-            .par_chunks_mut(block_rows * k)
-            .zip(neighbors.similarities.par_chunks_mut(block_rows * k));
-        outputs.enumerate().for_each(|(block, (indices, similarities))| {
-            scan.finish(block, k, indices, similarities);
-        });
+    let (order, layout, to_floor) = workers.run(|| {
+        let codes = Codes::encode(&cosine, &Rotation::fit(&cosine, true));
+        let order = order_by_cluster(codes.coded(kernel), len);
+        let to_floor = codes.to_floor();
+        let layout = Layout::new(codes, &order);
+        (order, layout, to_floor)
     });
+    let schedule = workers.run(|| Schedule::new(&layout, kernel));
+    let mut neighbors = Neighbors { k, indices: vec![0; len * k], similarities: vec![0.0; len * k] };
+    let lists = Lists::new(&mut neighbors.indices, &mut neighbors.similarities, k, BLOCK_ROWS);
+    let mut scan = Scan::new(&cosine, layout, &order, lists, to_floor);
+    let blocks = scan.blocks();
+    workers.run(|| {
+        let blocks = (0..blocks).into_par_iter();
+        blocks.for_each_init(Workspace::default, |work, block| scan.seed(block, k, work));
+    });
+    scan.seeded();
+    let total = pairs(&schedule.near) + pairs(&schedule.rest) + 1;
+    let mut done = 0;
+    for part in [&schedule.near, &schedule.rest] {
+        for wave in part.chunks(UNITS_PER_THREAD * workers.threads()) {
+            workers.run(|| {
+                wave.par_iter().with_max_len(1).for_each_init(Workspace::default, |work, (first, others)| {
+                    scan.compare(*first as usize, others, work);
+                });
+            });
+            scan.drop_idle_stages();
+            done += pairs(wave);
+            tick(progress, len * done / total, len)?;
+        }
+        scan.restore_stages();
+    }
+    drop(scan);
+    workers.run(|| restore_order(&mut neighbors, &order));
     tick(progress, len, len)?;
     Ok(neighbors)
 }
 
-/// Pairs of blocks a thread compares between two calls of `progress`.
-const PAIRS_PER_THREAD: usize = 16;
+/// Units of work a thread does between two calls of `progress`.
+const UNITS_PER_THREAD: usize = 32;
+
+/// Put the lists of places in the order of the rows.
+fn restore_order(neighbors: &mut Neighbors, order: &[u32]) {
+    let mut places = vec![0; order.len()];
+    for (place, &row) in (0_u32..).zip(order) {
+        places[row as usize] = place;
+    }
+    let Neighbors { k, indices, similarities } = neighbors;
+    rayon::join(|| permute_rows(indices, *k, &places), || permute_rows(similarities, *k, &places));
+}
 
 fn check_size(len: usize, k: usize) -> Result<()> {
     if k == 0 {
@@ -175,12 +211,4 @@ fn check_size(len: usize, k: usize) -> Result<()> {
         return Err(Error::shape(format!("at most {} rows can be numbered, got {len}", u32::MAX)));
     }
     Ok(())
-}
-
-/// Rows per block: many, as a block is packed anew for each it meets, but no more than 8 MB of them, and
-/// several pairs of blocks for each thread.
-fn block_rows(len: usize, dim: usize, threads: usize) -> usize {
-    let by_memory = (1 << 21) / dim;
-    let by_threads = len / (4 * (threads.isqrt() + 1));
-    by_memory.min(by_threads).clamp(96, 2048).next_multiple_of(TILE_COLUMNS)
 }

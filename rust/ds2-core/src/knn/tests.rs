@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use super::cosine::{Cosine, Pair};
 use super::*;
 use crate::naive;
+use crate::random::Stream;
 use crate::topk::Candidate;
 
 /// Unit roundoff of f32.
@@ -42,7 +43,7 @@ fn kind(dim: usize) -> impl Strategy<Value = Kind> {
 }
 
 /// Rows (flat) and their dimension.
-fn pool(
+pub(super) fn pool(
     rows: std::ops::Range<usize>,
     dims: std::ops::Range<usize>,
 ) -> impl Strategy<Value = (Vec<f32>, usize)> {
@@ -100,11 +101,7 @@ fn find<T: Element>(rows: Rows<'_, T>, options: &KnnOptions) -> Neighbors {
 /// Compare with the twin: canonical similarities bit for bit, and these with the f64 cosine.
 fn assert_exact<T: Element>(rows: Rows<'_, T>, k: usize) {
     let cosine = Cosine::measure(rows, Kernel::fastest(), true).unwrap();
-    let canonical = |i, row| {
-        let mut candidate = Candidate { row, ..Candidate::default() };
-        cosine.settle(i, std::slice::from_mut(&mut candidate), &mut Pair::default());
-        candidate.similarity
-    };
+    let canonical = |i: usize, j| cosine.similarity(u32::try_from(i).unwrap(), j, &mut Pair::default());
     let expected = naive::neighbors(rows, k, canonical);
     for kernel in Kernel::available() {
         let neighbors = find(rows, &options(k, 2, kernel));
@@ -194,6 +191,58 @@ fn crowds_of_equal_rows_are_settled_by_row() {
     }
     assert_exact(Rows::new(&data, len, dim).unwrap(), k);
     assert_exact(Rows::new(&vec![0.0_f32; len * dim], len, dim).unwrap(), k);
+}
+
+/// Rows of a few hundred clusters in few directions, many of them alike and some equal: as embedded text is.
+fn clustered(len: usize, dim: usize) -> Vec<f32> {
+    let mut draws = Stream::new(3, len as u64);
+    let directions: Vec<f32> = (0..40 * dim).map(|_| draws.centered()).collect();
+    let centers: Vec<[f32; 40]> = (0..len / 20).map(|_| std::array::from_fn(|_| draws.centered())).collect();
+    let mut rows: Vec<f32> = Vec::with_capacity(len * dim);
+    for row in 0..len {
+        if row % 25 == 24 {
+            let start = draws.below(row) * dim;
+            rows.extend_from_within(start..start + dim);
+            continue;
+        }
+        let center = centers[draws.below(centers.len())];
+        let start = rows.len();
+        rows.extend((0..dim).map(|_| 0.3 * draws.centered()));
+        for (direction, weight) in directions.chunks_exact(dim).zip(center) {
+            let weight = weight + 0.2 * draws.centered();
+            rows[start..].iter_mut().zip(direction).for_each(|(value, x)| *value += weight * x);
+        }
+    }
+    rows
+}
+
+#[test]
+fn a_pool_large_enough_for_clusters_and_stages_is_exact() {
+    let (len, dim, k) = (5000, 132, 10);
+    let data = clustered(len, dim);
+    let rows = Rows::new(&data, len, dim).unwrap();
+    let one = find(rows, &options(k, 1, Kernel::fastest()));
+    for kernel in Kernel::available() {
+        for threads in [2, 4] {
+            assert!(find(rows, &options(k, threads, kernel)) == one, "{} {threads}", kernel.name());
+        }
+    }
+    let cosine = Cosine::measure(rows, Kernel::fastest(), false).unwrap();
+    let mut pair = Pair::default();
+    for i in (0_u32..5000).step_by(7) {
+        let others = (0_u32..5000).filter(|&j| j != i);
+        let mut all: Vec<Candidate> =
+            others.map(|row| Candidate { similarity: cosine.similarity(i, row, &mut pair), row }).collect();
+        all.sort_by(Candidate::nearest_first);
+        let (indices, similarities) = one.row(i as usize);
+        for ((found, similarity), expected) in indices.iter().zip(similarities).zip(&all) {
+            assert_eq!(
+                (*found, similarity.to_bits()),
+                (expected.row, expected.similarity.to_bits()),
+                "row {i}"
+            );
+        }
+    }
 }
 
 #[test]

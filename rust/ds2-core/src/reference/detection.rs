@@ -2,12 +2,12 @@
 
 use rayon::prelude::*;
 
-use super::random::Stream;
 use super::tally::{Detection, Tally, Verdict};
 use super::votes::{Ballot, Drawn, vote};
 use super::{Sampling, misrated_shares};
 use crate::evidence::check_same_classes;
 use crate::progress::{Progress, tick};
+use crate::random::Stream;
 use crate::transition::Model;
 use crate::{Error, RatedPool, Result, Rows};
 

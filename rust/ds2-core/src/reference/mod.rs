@@ -16,7 +16,6 @@ mod consensus;
 mod detection;
 mod fit;
 mod objective;
-mod random;
 mod share;
 mod tally;
 mod votes;

@@ -1,7 +1,7 @@
 //! Slow twins of reference mode: full tensors, all masks, every copy by itself. Compiled for tests only.
 
-use super::random::Stream;
 use super::{DetectionOptions, Sampling};
+use crate::random::Stream;
 use crate::{RatedPool, Rows};
 
 /// `m3[a, b, c] = sum_i p_i T_ia T_ib T_ic`, all K^3 entries.

@@ -22,9 +22,17 @@ impl Stream {
         reason = "the high half of a product with bound is below bound"
     )]
     pub(crate) fn below(&mut self, bound: usize) -> usize {
+        ((u128::from(self.next()) * bound as u128) >> 64) as usize
+    }
+
+    /// The next number in [-1, 1), an even multiple of `2^-24`, of mean 0.
+    pub(crate) fn centered(&mut self) -> f32 {
+        (self.next() >> 40) as f32 / (1_u64 << 23) as f32 - 1.0
+    }
+
+    fn next(&mut self) -> u64 {
         self.counter += 1;
-        let bits = mix(self.key.wrapping_add(self.counter.wrapping_mul(GOLDEN)));
-        ((u128::from(bits) * bound as u128) >> 64) as usize
+        mix(self.key.wrapping_add(self.counter.wrapping_mul(GOLDEN)))
     }
 }
 
