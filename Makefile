@@ -2,6 +2,7 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
+PEERS := .venv-peers
 BIN := $(VENV)/bin
 MODEL := .models/all-MiniLM-L6-v2
 RUST := Cargo.toml Cargo.lock $(shell find rust -name '*.rs' -o -name Cargo.toml -o -name README.md)
@@ -11,7 +12,7 @@ export CARGO_TERM_QUIET ?= true
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check setup build wheel model lint fmt test-rs test-py docs bench bench-fast lock clean
+.PHONY: help demo test check setup build wheel model lint fmt test-rs test-py docs bench bench-fast bench-peers lock clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -76,6 +77,16 @@ bench: wheel model ## all benchmarks (long); tables go to benches/results
 bench-fast: wheel # every Python benchmark once, on made data, to keep it alive
 	$(BIN)/python benches/run.py --fast
 
+bench-peers: $(PEERS)/.installed ## the neighbor search against its peers; ARGS='--embeddings rows.npy --json result.json'
+	$(PEERS)/bin/python benches/bench_knn.py $(or $(ARGS),--generate 50000x384)
+
+# Beside the built wheel nothing of ours: the neighbor search needs numpy alone.
+$(PEERS)/.installed: benches/requirements-peers.txt $(VENV)/.wheel
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet -r benches/requirements-peers.txt
+	$(PEERS)/bin/python -m pip install --quiet --no-deps --force-reinstall dist/*.whl
+	@touch $@
+
 lock: setup ## take the newest versions that resolve
 	cargo update
 	$(BIN)/python -m pip install --quiet uv
@@ -83,4 +94,4 @@ lock: setup ## take the newest versions that resolve
 		--no-emit-index-url --custom-compile-command 'make lock' pyproject.toml -o requirements-dev.txt
 
 clean: ## remove everything that was built or fetched
-	rm -rf $(VENV) target dist .models .demo
+	rm -rf $(VENV) $(PEERS) target dist .models .demo

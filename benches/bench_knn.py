@@ -1,190 +1,248 @@
-"""Time the exact neighbor search against other exact searches, on real embeddings, in one run.
+"""Time the neighbor search against its peers: from a `.npy` file to k neighbors of every row.
 
     python benches/bench_knn.py --embeddings embeddings.npy        # the real thing
-    python benches/bench_knn.py --fast                             # made rows, seconds
+    python benches/bench_knn.py --generate 100000x384              # made rows
+    python benches/bench_knn.py --fast                             # seconds; keeps it alive
 
-Every round runs every program once, in turn, so that a disturbance of the machine meets them
-alike; the medians of the rounds are compared. A peer answers the first `--queries` rows against the
-whole pool, and the time of that (not of its preparation) is scaled up to all rows; such times are
-marked `~`. Processor time is what to compare on a machine that is not idle.
+Every round runs every program once, in turn and in a process of its own, so that a disturbance of
+the machine meets them alike; the medians of the rounds are compared. With `--queries` a program
+that compares every pair answers only so many rows, and its search is scaled up; such times are
+marked `~`. Processor time is what to compare on a machine that is not idle. Every answer is judged
+against similarities in float64. README.md in this folder says how to read the table.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
-import os
-import platform
 import statistics
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
+import sys
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ds2_fast.knn import find_neighbors, map_embeddings
+from knn_programs import OURS, PEERS, Program
+from knn_rows import make_rows
+from knn_run import ProgramFailedError, Run, Task, run_program
+from knn_truth import Accuracy, Truth
+from machine import describe_machine, describe_versions
 
-Rows = NDArray[Any]
-Search = Callable[[int], Rows]
-"""Similarities of the neighbors of so many rows, beginning with the first."""
-
-OURS = "ds2-fast"
-CHUNK = 1024
+SEED = 42
+WARM_ROWS = 2048
+EXACT = 1e-5
+"""How far a similarity of an exact program may be off: float32 cannot do much better."""
 
 
 @dataclass
-class Timing:
-    """Seconds of one program, per round, scaled to the whole pool."""
+class Record:
+    """The runs of one program, one per round, and how good their answers were."""
 
-    wall: list[float]
-    cpu: list[float]
+    program: Program
     scaled: bool
+    runs: list[Run] = field(default_factory=list)
+    accuracies: list[Accuracy] = field(default_factory=list)
+
+    def median(self, name: str) -> float:
+        """Return the median of `wall` or `cpu` over the rounds."""
+        return statistics.median(getattr(run, name) for run in self.runs)
+
+    @property
+    def worst(self) -> Accuracy:
+        """Judgment of the round with the lowest recall; programs with threads may differ."""
+        return min(self.accuracies, key=lambda accuracy: accuracy.recall)
+
+    @property
+    def max_difference(self) -> float:
+        """Largest difference of a similarity in any round."""
+        return max(accuracy.max_difference for accuracy in self.accuracies)
 
 
-def made_rows(n: int, dim: int) -> Rows:
-    rng = np.random.default_rng(42)
-    centers = rng.normal(size=(max(n // 60, 1), dim))
-    rows = centers[rng.integers(len(centers), size=n)] + rng.normal(size=(n, dim))
-    return rows.astype(np.float16)
+def choose_programs(ours: Iterable[str], peers: str) -> dict[str, Program]:
+    """Return the programs asked for that are installed, and say which are not."""
+    wanted = {f"ds2-fast {name}": OURS[name] for name in ours}
+    names = [name for name in PEERS if name != "numpy"] if peers == "all" else peers.split(",")
+    wanted |= {name: PEERS[name] for name in names if name}
+    chosen = {name: program for name, program in wanted.items() if program.installed}
+    for name, program in wanted.items():
+        if name not in chosen:
+            print(f"{name}: skipped, {program.distribution} is not installed")
+    has_exact_peer = any(name in chosen and PEERS[name].exact for name in PEERS)
+    if peers == "all" and not has_exact_peer:
+        chosen["numpy"] = PEERS["numpy"]
+    return chosen
 
 
-def prepare_ours(rows: Rows, k: int, threads: int) -> Search:
-    return lambda _queries: find_neighbors(rows, k, threads=threads).similarities
+def measure(
+    programs: dict[str, Program], template: Task, truth: Truth, rounds: int, scratch: Path
+) -> tuple[dict[str, Record], list[str]]:
+    """Run everything; return the records, and what failed."""
+    total = len(truth.rows)
+    records = {}
+    for name, program in programs.items():
+        scaled = program.exact and name in PEERS and template.queries < total
+        records[name] = Record(program, scaled)
+    failures = []
+    for turn in range(rounds):
+        names = list(records)
+        first = turn % len(names)
+        for name in names[first:] + names[:first]:
+            record = records[name]
+            queries = template.queries if record.scaled else total
+            task = replace(template, label=name, queries=queries)
+            print(f"\rround {turn + 1} of {rounds}: {name:<24}", end="", file=sys.stderr)
+            try:
+                run = run_program(task, scratch)
+                record.accuracies.append(truth.judge(run.indices))
+            except (ProgramFailedError, ValueError) as error:
+                failures.append(f"{name}: {error}")
+                del records[name]
+                continue
+            record.runs.append(run)
+    print("\r" + " " * 48 + "\r", end="", file=sys.stderr)
+    for name, record in records.items():
+        if record.program.exact and record.max_difference > EXACT:
+            off = record.max_difference
+            failures.append(f"{name}: not exact, a similarity is {off:.1e} off")
+    return records, failures
 
 
-def prepare_numpy(rows: Rows, k: int, _threads: int) -> Search:
-    """Normalized float32 rows; a matrix product and a partial sort a chunk of queries at a time."""
-    wide = rows.astype(np.float32)
-    wide /= np.linalg.norm(wide, axis=1, keepdims=True)
-
-    def search(queries: int) -> Rows:
-        found = np.empty((queries, k), np.float32)
-        for start in range(0, queries, CHUNK):
-            chunk = wide[start : min(start + CHUNK, queries)]
-            similarities = chunk @ wide.T
-            at = np.arange(len(chunk))
-            similarities[at, start + at] = -np.inf
-            nearest = np.argpartition(similarities, -k, axis=1)[:, -k:]
-            values = np.take_along_axis(similarities, nearest, axis=1)
-            found[start : start + len(chunk)] = np.sort(values, axis=1)[:, ::-1]
-        return found
-
-    return search
-
-
-def prepare_usearch(rows: Rows, k: int, threads: int) -> Search:
-    from usearch.index import MetricKind, search
-
-    wide = rows.astype(np.float32)
-
-    def search_exactly(queries: int) -> Rows:
-        # The row itself comes first, as nothing is nearer.
-        matches = search(wide, wide[:queries], k + 1, MetricKind.Cos, exact=True, threads=threads)
-        return 1 - matches.distances[:, 1:]
-
-    return search_exactly
-
-
-def prepare_faiss(rows: Rows, k: int, threads: int) -> Search:
-    import faiss
-
-    faiss.omp_set_num_threads(threads)
-    wide = rows.astype(np.float32)
-    faiss.normalize_L2(wide)
-    index = faiss.IndexFlatIP(wide.shape[1])
-    index.add(wide)
-    return lambda queries: index.search(wide[:queries], k + 1)[0][:, 1:]
-
-
-def programs() -> dict[str, Callable[[Rows, int, int], Search]]:
-    found = {OURS: prepare_ours, "numpy": prepare_numpy}
-    for name, prepare in (("usearch", prepare_usearch), ("faiss", prepare_faiss)):
-        if importlib.util.find_spec(name):
-            found[f"{name} (exact)"] = prepare
-    return found
-
-
-def clock() -> NDArray[np.float64]:
-    return np.array([time.perf_counter(), time.process_time()])
-
-
-def measure(rows: Rows, k: int, queries: int, rounds: int, threads: int) -> dict[str, Timing]:
-    timings: dict[str, Timing] = {}
-    exact = None
-    for _ in range(rounds):
-        for name, prepare in programs().items():
-            part = len(rows) if name == OURS else queries
-            start = clock()
-            search = prepare(rows, k, threads)
-            prepared = clock()
-            found = search(part)
-            wall, cpu = prepared - start + (clock() - prepared) * len(rows) / part
-            exact = found if exact is None else exact
-            # All of them are exact up to their rounding, or the comparison would not be fair.
-            np.testing.assert_allclose(found, exact[:part], rtol=0, atol=1e-3, err_msg=name)
-            timing = timings.setdefault(name, Timing([], [], scaled=part < len(rows)))
-            timing.wall.append(wall)
-            timing.cpu.append(cpu)
-    return timings
-
-
-def table(timings: dict[str, Timing], rows: Rows) -> list[dict[str, Any]]:
-    ours = timings[OURS]
+def table(records: dict[str, Record], shape: tuple[int, int], k: int) -> list[dict[str, Any]]:
+    """Return a line per program; the first is what the others are compared with."""
+    base = next(iter(records.values()))
+    n, dim = shape
     lines = []
-    for name, timing in timings.items():
-        wall, cpu = statistics.median(timing.wall), statistics.median(timing.cpu)
+    for name, record in records.items():
+        wall, cpu = record.median("wall"), record.median("cpu")
+        allocated = [run.allocated for run in record.runs if run.allocated is not None]
         lines.append(
             {
                 "program": name,
-                "wall_s": round(wall, 3),
-                "cpu_s": round(cpu, 3),
-                "scaled": timing.scaled,
-                "times_ours_wall": round(wall / statistics.median(ours.wall), 2),
-                "times_ours_cpu": round(cpu / statistics.median(ours.cpu), 2),
-                # Each pair once is N^2 d operations; the others compute both halves of the matrix.
-                "gflop_per_cpu_s": round(len(rows) ** 2 * rows.shape[1] / cpu / 1e9, 1),
+                "settings": record.program.settings,
+                "exact": record.program.exact,
+                "scaled": record.scaled,
+                "wall_s": round(wall, 4),
+                "wall_s_rounds": [round(run.wall, 4) for run in record.runs],
+                "times_base_wall": round(wall / base.median("wall"), 3),
+                "cpu_s": round(cpu, 4),
+                "cpu_s_rounds": [round(run.cpu, 4) for run in record.runs],
+                "times_base_cpu": round(cpu / base.median("cpu"), 3),
+                # Every pair once; who computes both triangles does twice as many.
+                "gop_per_s": round(n**2 * dim / wall / 1e9, 1),
+                "recall": round(record.worst.recall, 6),
+                "max_difference": record.max_difference,
+                "rows_off": max(accuracy.rows_off for accuracy in record.accuracies),
+                "peak_rss_mb": round(max(run.peak_rss for run in record.runs) / 2**20, 1),
+                "allocated_mb": round(max(allocated) / 2**20, 1) if allocated else None,
+                "info": record.runs[-1].info,
             }
         )
     return lines
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--embeddings", type=Path, help=".npy, float32 or float16 (N, d)")
-    parser.add_argument("--rows", type=int, help="use the first rows only")
-    parser.add_argument("-k", type=int, default=50)
-    parser.add_argument("--queries", type=int, default=4096, help="rows each peer answers")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--json", type=Path, help="write the result here")
-    parser.add_argument("--fast", action="store_true", help="small made rows, one round")
-    options = parser.parse_args()
-    if options.fast or options.embeddings is None:
-        rows, options.rounds = made_rows(3000, 64), 1
-    else:
-        rows = np.array(map_embeddings(options.embeddings)[: options.rows])
-    queries = min(options.queries, len(rows))
-    lines = table(measure(rows, options.k, queries, options.rounds, options.threads), rows)
-    n, dim = rows.shape
-    print(f"{n:,} x {dim} {rows.dtype}, k = {options.k}, {options.threads} threads")
+def print_table(lines: list[dict[str, Any]]) -> None:
+    print(
+        f"{'program':<16}{'settings':<27}{'wall s':>9}{'ratio':>7}{'min..max':>15}"
+        f"{'cpu s':>9}{'ratio':>7}{'Gop/s':>8}"
+        f"{'recall':>9}{'max diff':>10}{'off':>5}{'peak MB':>9}{'own MB':>8}"
+    )
     for line in lines:
-        mark = "~" if line["scaled"] else " "
+        spread = f"{min(line['wall_s_rounds']):.2f}..{max(line['wall_s_rounds']):.2f}"
+        wall = f"{'~' * line['scaled']}{line['wall_s']:.2f}"
+        own = "-" if line["allocated_mb"] is None else f"{line['allocated_mb']:.0f}"
         print(
-            f"{line['program']:<16}"
-            f" {mark}{line['wall_s']:8.2f} s wall ({line['times_ours_wall']:6.2f}x)"
-            f" {line['cpu_s']:8.2f} s cpu ({line['times_ours_cpu']:6.2f}x)"
-            f" {line['gflop_per_cpu_s']:6.1f} GFLOP/s per core"
+            f"{line['program']:<16}{line['settings']:<27}"
+            f"{wall:>9}{line['times_base_wall']:>7.2f}{spread:>15}"
+            f"{line['cpu_s']:>9.2f}{line['times_base_cpu']:>7.2f}{line['gop_per_s']:>8.1f}"
+            f"{line['recall']:>9.5f}{line['max_difference']:>10.1e}{line['rows_off']:>5}"
+            f"{line['peak_rss_mb']:>9.0f}{own:>8}"
         )
+
+
+def parse_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    rows = parser.add_mutually_exclusive_group(required=True)
+    rows.add_argument("--embeddings", type=Path, help=".npy, float32 or float16 (N, d)")
+    rows.add_argument("--generate", metavar="NxD", help="make float32 rows, such as 100000x384")
+    rows.add_argument("--fast", action="store_true", help="2,500 x 64 made rows, one round")
+    parser.add_argument("--seed", type=int, default=SEED, help="of the made rows")
+    parser.add_argument("--rows", type=int, help="use only the first rows of --embeddings")
+    parser.add_argument("-k", type=int, default=10)
+    parser.add_argument("--ours", default="exact", help=f"any of {','.join(OURS)}, the base first")
+    parser.add_argument(
+        "--peers",
+        default="all",
+        help=f"any of {','.join(PEERS)}; all = the installed ones, numpy if none of them is exact",
+    )
+    parser.add_argument(
+        "--queries", type=int, help="rows that peers which compare all pairs answer"
+    )
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--sample", type=int, default=2000, help="rows that are judged in float64")
+    parser.add_argument("--json", type=Path, help="write the result here")
+    options = parser.parse_args()
+    options.ours = [name for name in options.ours.split(",") if name]
+    unknown = {*options.ours} - {*OURS}
+    unknown |= {*options.peers.split(",")} - {"all", "", *PEERS}
+    if unknown:
+        parser.error(f"there is no program {', '.join(sorted(unknown))}")
+    if options.fast:
+        options.generate, options.rounds, options.sample = "2500x64", 1, 500
+    return options
+
+
+def provide_rows(options: argparse.Namespace, scratch: Path) -> tuple[Path, str]:
+    """Return the file of rows, and what they are."""
+    file = scratch / "rows.npy"
+    if options.generate:
+        n, dim = map(int, options.generate.split("x"))
+        make_rows(file, n, dim, options.seed)
+        return file, f"made rows, seed {options.seed}"
+    if options.rows is None:
+        return options.embeddings, options.embeddings.name
+    np.save(file, np.load(options.embeddings, mmap_mode="r")[: options.rows])
+    return file, f"the first rows of {options.embeddings.name}"
+
+
+def bench(options: argparse.Namespace, scratch: Path) -> list[str]:
+    """Measure, print and write; return what failed."""
+    programs = choose_programs(options.ours, options.peers)
+    file, source = provide_rows(options, scratch)
+    rows = np.load(file, mmap_mode="r")
+    np.save(scratch / "warm.npy", rows[:WARM_ROWS])
+    queries = min(options.queries or len(rows), len(rows))
+    chosen = np.random.default_rng(SEED).permutation(queries)[: options.sample]
+    truth = Truth.find(file, np.sort(chosen), options.k)
+    task = Task("", file, scratch / "warm.npy", options.k, options.threads, queries)
+    records, failures = measure(programs, task, truth, options.rounds, scratch)
+    data = {"data": source, "n": len(rows), "dim": rows.shape[1], "dtype": str(rows.dtype)}
+    print(
+        f"{source}: {len(rows):,} x {rows.shape[1]} {rows.dtype}, k = {options.k}; "
+        f"{options.threads} threads, {options.rounds} rounds; {len(chosen):,} rows judged"
+    )
+    lines = table(records, rows.shape, options.k) if records else []
+    print_table(lines)
     if options.json:
-        machine = {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count()}
-        shape = {"n": n, "dim": dim, "dtype": str(rows.dtype), "k": options.k}
-        result = machine | shape | {"rounds": options.rounds, "programs": lines}
+        settings = {name: getattr(options, name) for name in ("k", "threads", "rounds", "queries")}
+        versions = describe_versions(program.distribution for program in programs.values())
+        result = describe_machine() | {"versions": versions} | data | settings
+        result |= {"judged": len(chosen), "programs": lines, "failures": failures}
         options.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    return failures
+
+
+def main() -> int:
+    options = parse_options()
+    with tempfile.TemporaryDirectory() as scratch:
+        failures = bench(options, Path(scratch))
+    for failure in failures:
+        print(f"failed: {failure}")
+    return len(failures) > 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
