@@ -88,7 +88,7 @@ def measure(
     failures = []
     for turn in range(rounds):
         names = list(records)
-        first = turn % len(names)
+        first = turn % max(len(names), 1)
         for name in names[first:] + names[:first]:
             record = records[name]
             queries = template.queries if record.scaled else total
@@ -162,11 +162,28 @@ def print_table(lines: list[dict[str, Any]]) -> None:
         )
 
 
+def present(text: str) -> Path:
+    if not Path(text).is_file():
+        raise argparse.ArgumentTypeError(f"there is no file `{text}`")
+    return Path(text)
+
+
+def shape(text: str) -> tuple[int, int]:
+    n, _, dim = text.partition("x")
+    if not (n.isdecimal() and dim.isdecimal()):
+        raise argparse.ArgumentTypeError(
+            f"expected rows x dimensions as in 100000x384, got `{text}`"
+        )
+    return int(n), int(dim)
+
+
 def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     rows = parser.add_mutually_exclusive_group(required=True)
-    rows.add_argument("--embeddings", type=Path, help=".npy, float32 or float16 (N, d)")
-    rows.add_argument("--generate", metavar="NxD", help="make float32 rows, such as 100000x384")
+    rows.add_argument("--embeddings", type=present, help=".npy, float32 or float16 (N, d)")
+    rows.add_argument(
+        "--generate", type=shape, metavar="NxD", help="make float32 rows, such as 100000x384"
+    )
     rows.add_argument("--fast", action="store_true", help="2,500 x 64 made rows, one round")
     parser.add_argument("--seed", type=int, default=SEED, help="of the made rows")
     parser.add_argument("--rows", type=int, help="use only the first rows of --embeddings")
@@ -191,7 +208,7 @@ def parse_options() -> argparse.Namespace:
     if unknown:
         parser.error(f"there is no program {', '.join(sorted(unknown))}")
     if options.fast:
-        options.generate, options.rounds, options.sample = "2500x64", 1, 500
+        options.generate, options.rounds, options.sample = (2500, 64), 1, 500
     return options
 
 
@@ -199,8 +216,7 @@ def provide_rows(options: argparse.Namespace, scratch: Path) -> tuple[Path, str]
     """Return the file of rows, and what they are."""
     file = scratch / "rows.npy"
     if options.generate:
-        n, dim = map(int, options.generate.split("x"))
-        make_rows(file, n, dim, options.seed)
+        make_rows(file, *options.generate, options.seed)
         return file, f"made rows, seed {options.seed}"
     if options.rows is None:
         return options.embeddings, options.embeddings.name

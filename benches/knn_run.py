@@ -81,7 +81,7 @@ class Run:
 
 
 class ProgramFailedError(Exception):
-    """A program ended with an error; its message is the end of what it wrote."""
+    """A program ended with an error; its message is the last line it wrote."""
 
 
 def memory(field: str, process: int | str = "self") -> int:
@@ -117,7 +117,7 @@ def run_program(task: Task, scratch: Path) -> Run:
                 highest = max(highest, memory("RssAnon", process.pid))
     if process.returncode:
         lines = log.read_text(errors="replace").strip().splitlines()
-        raise ProgramFailedError(f"exit {process.returncode}: {' | '.join(lines[-2:])}")
+        raise ProgramFailedError(f"exit {process.returncode}: {' '.join(lines[-1:])}")
     report = json.loads(answer.with_suffix(".json").read_text())
     before = report.pop("anonymous_before")
     return Run(
