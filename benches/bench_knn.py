@@ -76,6 +76,12 @@ def choose_programs(ours: Iterable[str], peers: str) -> dict[str, Program]:
     return chosen
 
 
+def show(status: str) -> None:
+    """Say on a terminal what is going on, in place of what was said before."""
+    if sys.stderr.isatty():
+        print(f"\r{status:<48}\r", end="", file=sys.stderr, flush=True)
+
+
 def measure(
     programs: dict[str, Program], template: Task, truth: Truth, rounds: int, scratch: Path
 ) -> tuple[dict[str, Record], list[str]]:
@@ -93,7 +99,7 @@ def measure(
             record = records[name]
             queries = template.queries if record.scaled else total
             task = replace(template, label=name, queries=queries)
-            print(f"\rround {turn + 1} of {rounds}: {name:<24}", end="", file=sys.stderr)
+            show(f"round {turn + 1} of {rounds}: {name}")
             try:
                 run = run_program(task, scratch)
                 record.accuracies.append(truth.judge(run.indices))
@@ -102,7 +108,7 @@ def measure(
                 del records[name]
                 continue
             record.runs.append(run)
-    print("\r" + " " * 48 + "\r", end="", file=sys.stderr)
+    show("")
     for name, record in records.items():
         if record.program.exact and record.max_difference > EXACT:
             off = record.max_difference
