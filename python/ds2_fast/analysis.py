@@ -12,7 +12,7 @@ from ds2_fast import artifacts
 from ds2_fast.curation import Curated, Mode, curate
 from ds2_fast.errors import PoolError
 from ds2_fast.features import Features
-from ds2_fast.fitting import fit, graph_width
+from ds2_fast.fitting import check_rated, fit, graph_width
 from ds2_fast.knn import Neighbors, find_neighbors
 from ds2_fast.line import Line
 from ds2_fast.longtail import Definition, score_longtail
@@ -99,7 +99,7 @@ def analyze(
         unit="rows",
         told=lambda value: f"found {value.indices.shape[1]} neighbors of {rows:,} samples",
     )
-    _check_rated(scores.values, graph.value)
+    check_rated(scores.values, graph.value)
     rated = {"scores": artifacts.digest_array(scores.values), "neighbors": graph.digest}
     transition = line.stage(
         "transition",
@@ -142,17 +142,6 @@ def analyze(
         scores.values, graph.value, transition.value, curated.value, labels=scores.labels
     )
     return Analysis(scores, status, features, graph.value, transition, curated, tail, trust)
-
-
-def _check_rated(scores: NDArray[np.int8], neighbors: Neighbors) -> None:
-    """See that some sample can be compared with its two nearest neighbors, as T needs."""
-    rated = scores >= 0
-    if not np.any(rated & rated[neighbors.indices[:, :2]].all(axis=1)):
-        raise PoolError(
-            f"too few samples are rated: {np.count_nonzero(rated):,} of {len(scores):,}, and none "
-            "of them has two nearest neighbors that are rated",
-            "rate more of the pool, or select from the rated samples alone",
-        )
 
 
 def _tell_curation(value: Curated) -> str:

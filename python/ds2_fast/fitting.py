@@ -16,11 +16,31 @@ from ds2_fast.published import (
 )
 from ds2_fast.transition import Transition, fit_transition
 
+_BLOCK = 4096  # rows
+
 
 def graph_width(curation: str, k: int, rows: int) -> int:
     """Say how many neighbors the graph holds: enough for every stage, at most `rows - 1`."""
     wanted = neighbors_needed(rows) if curation == "reference" else GRAPH_WIDTH
     return min(max(wanted, k), rows - 1)
+
+
+def check_rated(scores: NDArray[np.int8], neighbors: Neighbors) -> None:
+    """See that some sample can be compared with its two nearest neighbors, as T needs.
+
+    Args:
+        scores: int8 `(N,)`, -1 = unrated.
+        neighbors: the k-NN graph.
+
+    Raises:
+        PoolError: if too few samples are rated.
+    """
+    if not _some_sample_has(scores, neighbors, min(2, neighbors.indices.shape[1]), 2):
+        raise PoolError(
+            f"too few samples are rated: {np.count_nonzero(scores >= 0):,} of {len(scores):,}, and "
+            "none of them has two nearest neighbors that are rated",
+            "rate more of the pool, or select from the rated samples alone",
+        )
 
 
 def fit(
@@ -59,14 +79,26 @@ def _check_countable(scores: NDArray[np.int8], neighbors: Neighbors, mode: str, 
     heard = min({"paper": 2, "reference": width}.get(mode, k), width)
     # The published code counts a sample's own copy as one neighbor, and each neighbor twice.
     least = 1 if mode == "reference" else 2
-    rated = scores >= 0
-    found = np.count_nonzero(rated[neighbors.indices[rated, :heard]], axis=1)
-    if not np.any(found >= least):
+    if not _some_sample_has(scores, neighbors, least, heard):
         raise PoolError(
-            f"too few samples are rated, {len(found):,} of {len(scores):,}: none has {least} rated "
-            f"among its {heard} nearest neighbors",
+            f"too few samples are rated, {np.count_nonzero(scores >= 0):,} of {len(scores):,}: "
+            f"none has {least} rated among its {heard} nearest neighbors",
             "rate more samples, or leave the unrated ones out of the pool",
         )
+
+
+def _some_sample_has(
+    scores: NDArray[np.int8], neighbors: Neighbors, least: int, heard: int
+) -> bool:
+    """Say whether a rated sample has `least` rated ones among its `heard` nearest neighbors."""
+    rated = scores >= 0
+    # A block at a time: nearly always the first says yes.
+    for start in range(0, len(rated), _BLOCK):
+        rows = slice(start, start + _BLOCK)
+        found = np.count_nonzero(rated[neighbors.indices[rows, :heard]], axis=1)
+        if np.any(rated[rows] & (found >= least)):
+            return True
+    return False
 
 
 def in_common_form(found: ReferenceTransition) -> Transition:
