@@ -144,7 +144,7 @@ def check_trust(
         ValueError: if arrays do not fit together, or similarities are not finite and descending.
 
     Source: the paper assumes that neighbors share their true score (k-NN score clusterability);
-    this is what one rater's scores can tell about it. O(N log N).
+    this is what one rater's scores can tell about it. O(N L).
 
     Example:
         >>> from ds2_fast.curation import curate

@@ -148,6 +148,16 @@ pub fn count_consensus_within(
 ) -> Result<Consensus> {
     pool.check_k(k, 2)?;
     pool.check_similarities(similarities)?;
+    count_within(pool, similarities, k, max_distance)
+}
+
+/// [`count_consensus_within`] for a k and similarities that have been checked.
+pub(crate) fn count_within(
+    pool: &RatedPool<'_>,
+    similarities: Rows<'_, f32>,
+    k: usize,
+    max_distance: f64,
+) -> Result<Consensus> {
     count(pool, k, |row| {
         let close = similarities.row(row)[..k].partition_point(|&s| 1.0 - f64::from(s) <= max_distance);
         let mut counts = LabelCounts::default();
@@ -190,13 +200,19 @@ impl Triples {
     }
 }
 
-/// Pairs of neighbors per number v of rated neighbors and per cell. Whole numbers: the sum over samples is
-/// exact, whatever the order, and a sample's weight `2 / (v (v - 1))` is applied once at the end.
+/// Pairs of neighbors per number v of rated neighbors, own score a and scores b <= c of the pair, in this order.
+/// Whole numbers: the sum over samples is exact, whatever the order, and a sample's weight `2 / (v (v - 1))` is
+/// applied once at the end.
 type Tally = Vec<u64>;
 
+/// Pairs of scores b <= c.
+fn pairs_of(classes: usize) -> usize {
+    classes * (classes + 1) / 2
+}
+
 fn count(pool: &RatedPool<'_>, k: usize, labels: impl Fn(usize) -> LabelCounts + Sync) -> Result<Consensus> {
-    let triples = Triples::new(pool.num_classes());
-    let size = triples.sorted.len();
+    let classes = pool.num_classes();
+    let size = classes * pairs_of(classes);
     let chunks = pool.len().div_ceil(CHUNK);
     let tally = (0..chunks)
         .into_par_iter()
@@ -204,7 +220,7 @@ fn count(pool: &RatedPool<'_>, k: usize, labels: impl Fn(usize) -> LabelCounts +
             || vec![0; (k + 1) * size],
             |mut tally: Tally, chunk| {
                 let rows = chunk * CHUNK..pool.len().min((chunk + 1) * CHUNK);
-                tally_rows(pool, &triples, &labels, rows, &mut tally);
+                tally_rows(pool, &labels, rows, &mut tally);
                 tally
             },
         )
@@ -215,14 +231,7 @@ fn count(pool: &RatedPool<'_>, k: usize, labels: impl Fn(usize) -> LabelCounts +
                 sum
             },
         );
-    let mut cells = triples.cells();
-    for rated in 2..=k {
-        let pairs = (rated * (rated - 1) / 2) as f64;
-        for (cell, &count) in cells.iter_mut().zip(&tally[rated * size..]) {
-            cell.weight += count as f64 / pairs;
-        }
-    }
-    let consensus = Consensus { num_classes: pool.num_classes(), cells };
+    let consensus = Consensus { num_classes: classes, cells: weigh(&tally, classes) };
     if consensus.total() == 0.0 {
         return Err(Error::value(format!(
             "no rated sample has two rated samples among its {k} nearest neighbors"
@@ -233,26 +242,48 @@ fn count(pool: &RatedPool<'_>, k: usize, labels: impl Fn(usize) -> LabelCounts +
 
 fn tally_rows(
     pool: &RatedPool<'_>,
-    triples: &Triples,
     labels: &impl Fn(usize) -> LabelCounts,
     rows: Range<usize>,
     tally: &mut [u64],
 ) {
     let classes = pool.num_classes();
-    let size = triples.sorted.len();
+    let size = pairs_of(classes);
     for row in rows {
         let Some(own) = pool.score(row) else { continue };
         let labels = labels(row).of_scores();
         let rated: usize = labels.iter().map(|&count| usize::from(count)).sum();
-        let counts = labels.map(u64::from);
-        let cells = &mut tally[rated * size..][..size];
-        for b in (0..classes).filter(|&b| counts[b] > 0) {
-            cells[triples.index(own, b, b)] += counts[b] * (counts[b] - 1) / 2;
-            for c in (b + 1..classes).filter(|&c| counts[c] > 0) {
-                cells[triples.index(own, b, c)] += counts[b] * counts[c];
+        let counts = labels.map(u32::from);
+        let mut cells = &mut tally[(rated * classes + own) * size..][..size];
+        for (b, &count) in counts[..classes].iter().enumerate() {
+            let (pairs, rest) = cells.split_at_mut(classes - b);
+            cells = rest;
+            // Most counts are 0, but to ask costs more than to add nothing.
+            pairs[0] += u64::from(count * count.saturating_sub(1) / 2);
+            for (pairs, other) in pairs[1..].iter_mut().zip(&counts[b + 1..]) {
+                *pairs += u64::from(count * other);
             }
         }
     }
+}
+
+/// The sorted triples with the weight of their pairs.
+fn weigh(tally: &[u64], classes: usize) -> Vec<Cell> {
+    let triples = Triples::new(classes);
+    let mut cells = triples.cells();
+    for (rated, tally) in tally.chunks_exact(classes * pairs_of(classes)).enumerate().skip(2) {
+        let mut counts = vec![0; cells.len()];
+        let mut pairs = tally.iter();
+        for own in 0..classes {
+            for b in 0..classes {
+                (b..classes).zip(&mut pairs).for_each(|(c, pairs)| counts[triples.index(own, b, c)] += pairs);
+            }
+        }
+        let pairs = (rated * (rated - 1) / 2) as f64;
+        for (cell, count) in cells.iter_mut().zip(counts) {
+            cell.weight += count as f64 / pairs;
+        }
+    }
+    cells
 }
 
 #[cfg(test)]

@@ -144,13 +144,16 @@ pub fn curate(
     let mut curated = Curated::with_capacity(pool.len());
     let starts: Vec<usize> = (0..pool.len()).step_by(CHUNK).collect();
     for block in starts.chunks(CHUNKS_PER_TICK) {
-        let verdicts: Vec<Vec<Verdict>> = block
-            .par_iter()
-            .map(|&start| {
-                (start..pool.len().min(start + CHUNK)).map(|row| judge.verdict(pool, row)).collect()
-            })
-            .collect();
-        verdicts.iter().flatten().for_each(|verdict| curated.push(verdict));
+        let chunk = |&start: &usize| {
+            let rows = start..pool.len().min(start + CHUNK);
+            let mut chunk = Curated::with_capacity(rows.len());
+            rows.for_each(|row| chunk.push(&judge.verdict(pool, row)));
+            chunk
+        };
+        let chunks: Vec<Curated> = block.par_iter().map(chunk).collect();
+        for chunk in &chunks {
+            curated.extend(chunk);
+        }
         tick(progress, curated.expected.len(), pool.len())?;
     }
     Ok(curated)
@@ -188,6 +191,16 @@ impl Curated {
         self.confidence.push(verdict.confidence);
         self.entropy.push(verdict.entropy);
     }
+
+    fn extend(&mut self, next: &Self) {
+        self.expected.extend_from_slice(&next.expected);
+        self.curated.extend_from_slice(&next.curated);
+        self.suggested.extend_from_slice(&next.suggested);
+        self.misrated.extend_from_slice(&next.misrated);
+        self.p_misrated.extend_from_slice(&next.p_misrated);
+        self.confidence.extend_from_slice(&next.confidence);
+        self.entropy.extend_from_slice(&next.entropy);
+    }
 }
 
 struct Judge<'a> {
@@ -205,6 +218,7 @@ impl Judge<'_> {
         let shared = self.evidence.shared_score(counts, self.temper.beta);
         let own = pool.score(row);
         let posterior = self.posterior(&shared[..classes], own);
+        let posterior = &posterior[..classes];
         // Only a strictly more probable score takes over: ties keep the own score, else the lower one.
         let mut suggested = own.unwrap_or(0);
         for y in 0..classes {
@@ -237,15 +251,17 @@ impl Judge<'_> {
         }
         let Some(own) = own else { return posterior };
         (0..classes).for_each(|y| posterior[y] *= self.split.rater[y * classes + own]);
-        let sum: f64 = posterior.iter().sum();
+        let sum: f64 = posterior[..classes].iter().sum();
         if sum > 0.0 {
-            posterior.map(|value| value / sum)
+            for value in &mut posterior[..classes] {
+                *value /= sum;
+            }
         } else {
             // Neighbors and own rating exclude each other beyond the range of f64: the rating stands.
-            let mut rating = [0.0; MAX_CLASSES];
-            rating[own] = 1.0;
-            rating
+            posterior.fill(0.0);
+            posterior[own] = 1.0;
         }
+        posterior
     }
 }
 

@@ -81,9 +81,7 @@ impl<'a> Evidence<'a> {
         let classes = self.model.num_classes();
         let mut sums = [0.0; MAX_CLASSES];
         for (column, count) in self.log_likelihood.iter().zip(counts.of_scores()).take(classes) {
-            if count > 0 {
-                (0..classes).for_each(|z| sums[z] += f64::from(count) * column[z]);
-            }
+            (0..classes).for_each(|z| sums[z] += f64::from(count) * column[z]);
         }
         let exists = (0..classes).filter(|&z| self.model.p()[z] > 0.0);
         let top = exists.fold(f64::NEG_INFINITY, |top, z| top.max(sums[z]));
@@ -98,8 +96,12 @@ impl<'a> Evidence<'a> {
         for (z, &p) in self.model.p().iter().enumerate().filter(|&(_, &p)| p > 0.0) {
             shared[z] = p * (beta * relative[z]).exp();
         }
-        let sum: f64 = shared.iter().sum();
-        shared.map(|value| value / sum)
+        let classes = &mut shared[..self.model.num_classes()];
+        let sum: f64 = classes.iter().sum();
+        for value in classes {
+            *value /= sum;
+        }
+        shared
     }
 
     /// Sum over `rows` of `log sum_z pz[z] T[z, own rating]` for each temper that `powers` stands for:

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use rayon::prelude::*;
+
 use crate::similarity::check_similarities;
 use crate::{Error, Result, Rows};
 
@@ -14,9 +16,10 @@ pub const MAX_COUNTED: usize = 255;
 /// Samples a thread takes at once. Fixed, so that floating point sums do not depend on the thread count.
 pub(crate) const CHUNK: usize = 1024;
 
-/// `ONE[s + 1]` adds one to the byte of score `s`; a missing score (-1) adds nothing.
-const ONE: [u128; MAX_CLASSES + 1] = {
-    let mut table = [0; MAX_CLASSES + 1];
+/// `ONE[s + 1]` adds one to the byte of score `s`; a missing score (-1) adds nothing. Longer than the scores
+/// reach, so that the low bits of any byte are an index.
+const ONE: [u128; 2 * MAX_CLASSES] = {
+    let mut table = [0; 2 * MAX_CLASSES];
     let mut score = 0;
     while score < MAX_CLASSES {
         table[score + 1] = 1 << (8 * score);
@@ -39,7 +42,7 @@ impl LabelCounts {
     /// Add one occurrence of `score`; -1 adds nothing.
     #[inline]
     pub(crate) fn add(&mut self, score: i8) {
-        self.0 += ONE[usize::from((score + 1).unsigned_abs())];
+        self.0 += ONE[usize::from(score.wrapping_add(1).cast_unsigned()) % ONE.len()];
     }
 }
 
@@ -64,7 +67,6 @@ impl<'a> RatedPool<'a> {
     /// are more rows than a `u32` can number.
     pub fn new(scores: &'a [i8], neighbors: Rows<'a, u32>, num_classes: usize) -> Result<Self> {
         check_num_classes(num_classes)?;
-        check_len(scores.len())?;
         if scores.len() != neighbors.len() {
             return Err(Error::shape(format!(
                 "scores has {} rows, neighbors has {}",
@@ -80,14 +82,7 @@ impl<'a> RatedPool<'a> {
                 num_classes - 1
             )));
         }
-        for row in 0..neighbors.len() {
-            let bad = |&&other: &&u32| other as usize >= scores.len() || other as usize == row;
-            if let Some(other) = neighbors.row(row).iter().find(bad) {
-                let why =
-                    if *other as usize == row { "is the sample itself" } else { "is not a row of the pool" };
-                return Err(Error::value(format!("neighbor {other} of row {row} {why}")));
-            }
-        }
+        check_neighbors(neighbors)?;
         Ok(Self { scores, neighbors, num_classes })
     }
 
@@ -201,13 +196,30 @@ impl<'a> RatedPool<'a> {
     }
 }
 
-/// Check that rows can be numbered by `u32`.
-fn check_len(len: usize) -> Result<()> {
-    if u32::try_from(len).is_ok() {
-        Ok(())
-    } else {
-        Err(Error::shape(format!("at most {} rows can be numbered, got {len}", u32::MAX)))
+/// Check that every neighbor is another row of the pool.
+fn check_neighbors(neighbors: Rows<'_, u32>) -> Result<()> {
+    let len = check_len(neighbors.len())?;
+    let fault = |row: u32| {
+        let bad = |other: u32| other >= len || other == row;
+        let others = neighbors.row(row as usize);
+        // Without an early end the compiler compares several at once.
+        if !others.iter().fold(false, |any, &other| any | bad(other)) {
+            return None;
+        }
+        let other = others.iter().copied().find(|&other| bad(other))?;
+        let why = if other == row { "is the sample itself" } else { "is not a row of the pool" };
+        Some(format!("neighbor {other} of row {row} {why}"))
+    };
+    match (0..len).into_par_iter().with_min_len(CHUNK).find_map_first(fault) {
+        None => Ok(()),
+        Some(message) => Err(Error::value(message)),
     }
+}
+
+/// The number of rows as a `u32`, which is what numbers them.
+fn check_len(len: usize) -> Result<u32> {
+    u32::try_from(len)
+        .map_err(|_| Error::shape(format!("at most {} rows can be numbered, got {len}", u32::MAX)))
 }
 
 /// Check 2 <= K <= 16.

@@ -77,14 +77,21 @@ pub fn rank_samples(curated: &[i8], expected: &[f64], longtail: &[f64], preset: 
         Preset::Untrimmed => (expected_buckets(curated, expected)?, f64::INFINITY),
         Preset::Paper => (curated_buckets(curated), f64::INFINITY),
     };
-    let (mut order, trimmed): (Vec<u32>, Vec<u32>) =
+    let (eligible, trimmed): (Vec<u32>, Vec<u32>) =
         rated_rows(curated)?.into_iter().partition(|&row| longtail[row as usize] <= limit);
-    order.par_sort_unstable_by(|&a, &b| {
-        let key = |row: u32| (bucket[row as usize], longtail[row as usize]);
-        let ((bucket_a, tail_a), (bucket_b, tail_b)) = (key(a), key(b));
-        bucket_b.total_cmp(&bucket_a).then(tail_b.total_cmp(&tail_a)).then(a.cmp(&b))
-    });
+    // The keys lie beside the rows: a comparison then reads no other memory.
+    let key = |row: u32| (descending(bucket[row as usize]), descending(longtail[row as usize]), row);
+    let mut keys: Vec<(u64, u64, u32)> = eligible.into_par_iter().map(key).collect();
+    keys.par_sort_unstable();
+    let order = keys.into_par_iter().map(|(_, _, row)| row).collect();
     Ok(Ranking { order, trimmed, bucket })
+}
+
+/// A whole number that is the smaller the larger `value` is, in the order of [`f64::total_cmp`].
+fn descending(value: f64) -> u64 {
+    const MAGNITUDE: u64 = u64::MAX >> 1;
+    let bits = value.to_bits();
+    if value.is_sign_negative() { bits } else { !bits & MAGNITUDE }
 }
 
 /// Choose `n` samples as the published code does; the result is a choice, not a ranking.
@@ -188,6 +195,19 @@ mod tests {
 
     fn as_f64(curated: &[i8]) -> Vec<f64> {
         curated.iter().copied().map(f64::from).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn keys_descend_as_the_total_order_of_floats(a in any::<f64>(), b in any::<f64>()) {
+            prop_assert_eq!(descending(a).cmp(&descending(b)), b.total_cmp(&a));
+        }
+    }
+
+    #[test]
+    fn keys_tell_the_signs_of_zero_apart() {
+        assert!(descending(0.0) < descending(-0.0));
+        assert!(descending(f64::MIN_POSITIVE) < descending(0.0));
     }
 
     #[test]

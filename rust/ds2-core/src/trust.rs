@@ -1,7 +1,11 @@
 //! Figures by which a user can judge whether neighbors may correct ratings at all.
 
-use crate::consensus::{count_consensus, count_consensus_within};
-use crate::rated::{MAX_CLASSES, RatedPool};
+use std::cmp::Ordering;
+
+use rayon::prelude::*;
+
+use crate::consensus::{count_consensus, count_within};
+use crate::rated::{CHUNK, MAX_CLASSES, RatedPool};
 use crate::transition::{Prior, Transition, fit_transition};
 use crate::{Result, Rows};
 
@@ -54,38 +58,65 @@ pub struct CloseFit {
 ///
 /// # Cost
 ///
-/// O(N log N).
+/// O(N L).
 pub fn agreement_by_distance(
     pool: &RatedPool<'_>,
     similarities: Rows<'_, f32>,
 ) -> Result<[DistanceBin; BIN_EDGES.len()]> {
     pool.check_similarities(similarities)?;
-    let mut pairs: Vec<(f32, usize, usize)> = (0..pool.len())
-        .filter_map(|row| Some((similarities.row(row)[0], pool.score(row)?, pool.neighbor_score(row, 0)?)))
+    let mut pairs: Vec<Pair> = (0..pool.len())
+        .into_par_iter()
+        .with_min_len(CHUNK)
+        .filter_map(|row| {
+            let (score, neighbor) = (pool.score(row)?, pool.neighbor_score(row, 0)?);
+            Some(Pair { similarity: similarities.row(row)[0], row, score, neighbor })
+        })
         .collect();
-    // Stable: rows keep their order among equal distances.
-    pairs.sort_by(|x, y| y.0.total_cmp(&x.0));
+    let ends = BIN_EDGES.map(|to_share| share_of(pairs.len(), to_share));
+    // Each bin must hold the right pairs; in what order does not matter.
+    let mut rest = pairs.as_mut_slice();
+    for &end in ends.iter().rev() {
+        if end < rest.len() {
+            rest.select_nth_unstable_by(end, Pair::nearest_first);
+        }
+        rest = &mut rest[..end];
+    }
     let mut start = 0;
-    Ok(BIN_EDGES.map(|to_share| {
-        let end = share_of(pairs.len(), to_share);
-        let bin = describe_bin(&pairs[start..end], to_share);
-        start = end;
-        bin
-    }))
+    let bins = std::array::from_fn(|bin| {
+        let described = describe_bin(&pairs[start..ends[bin]], BIN_EDGES[bin]);
+        start = ends[bin];
+        described
+    });
+    Ok(bins)
 }
 
-fn describe_bin(pairs: &[(f32, usize, usize)], to_share: f64) -> DistanceBin {
+/// A rated sample and its rated nearest neighbor.
+struct Pair {
+    similarity: f32,
+    row: usize,
+    score: usize,
+    neighbor: usize,
+}
+
+impl Pair {
+    fn nearest_first(&self, other: &Self) -> Ordering {
+        other.similarity.total_cmp(&self.similarity).then(self.row.cmp(&other.row))
+    }
+}
+
+fn describe_bin(pairs: &[Pair], to_share: f64) -> DistanceBin {
     let (mut own, mut other) = ([0_usize; MAX_CLASSES], [0_usize; MAX_CLASSES]);
-    for &(_, score, neighbor) in pairs {
-        own[score] += 1;
-        other[neighbor] += 1;
+    for pair in pairs {
+        own[pair.score] += 1;
+        other[pair.neighbor] += 1;
     }
     let count = pairs.len() as f64;
-    let equal = pairs.iter().filter(|(_, score, neighbor)| score == neighbor).count();
+    let farthest = pairs.iter().map(|pair| pair.similarity).min_by(f32::total_cmp);
+    let equal = pairs.iter().filter(|pair| pair.score == pair.neighbor).count();
     let chance: f64 = own.iter().zip(other).map(|(&a, b)| (a as f64 / count) * (b as f64 / count)).sum();
     DistanceBin {
         to_share,
-        max_distance: pairs.last().map_or(f64::NAN, |&(similarity, ..)| 1.0 - f64::from(similarity)),
+        max_distance: farthest.map_or(f64::NAN, |similarity| 1.0 - f64::from(similarity)),
         pairs: pairs.len(),
         agreement: equal as f64 / count,
         chance,
@@ -116,6 +147,8 @@ pub fn compare_close_fit(
     pool.check_similarities(similarities)?;
     pool.check_k(2, 2)?;
     let mut distances: Vec<f64> = (0..pool.len())
+        .into_par_iter()
+        .with_min_len(CHUNK)
         .filter(|&row| {
             pool.score(row).and(pool.neighbor_score(row, 0)).and(pool.neighbor_score(row, 1)).is_some()
         })
@@ -130,10 +163,10 @@ pub fn compare_close_fit(
             diagonal_close: unknown,
         });
     }
-    distances.sort_by(f64::total_cmp);
     let all = fit_transition(&count_consensus(pool, 2)?, prior, strength)?;
-    let max_distance = distances[share_of(distances.len(), CLOSE_SHARE) - 1];
-    let counts = count_consensus_within(pool, similarities, 2, max_distance)?;
+    let last = share_of(distances.len(), CLOSE_SHARE) - 1;
+    let (_, &mut max_distance, _) = distances.select_nth_unstable_by(last, f64::total_cmp);
+    let counts = count_within(pool, similarities, 2, max_distance)?;
     let close = fit_transition(&counts, prior, strength)?;
     let both: Vec<usize> =
         (0..pool.num_classes()).filter(|&i| !all.unidentified[i] && !close.unidentified[i]).collect();
@@ -158,7 +191,46 @@ fn share_of(count: usize, share: f64) -> usize {
 #[cfg(test)]
 #[expect(clippy::float_cmp, reason = "these values are exact")]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::naive_bayes as naive;
+
+    /// The bins of all pairs sorted: what the partition must come to.
+    fn sorted_bins(pool: &RatedPool<'_>, similarities: Rows<'_, f32>) -> Vec<DistanceBin> {
+        let mut pairs: Vec<Pair> = (0..pool.len())
+            .filter_map(|row| {
+                let (score, neighbor) = (pool.score(row)?, pool.neighbor_score(row, 0)?);
+                Some(Pair { similarity: similarities.row(row)[0], row, score, neighbor })
+            })
+            .collect();
+        pairs.sort_by(Pair::nearest_first);
+        let mut start = 0;
+        let mut bins = Vec::new();
+        for to_share in BIN_EDGES {
+            let end = share_of(pairs.len(), to_share);
+            bins.push(describe_bin(&pairs[start..end], to_share));
+            start = end;
+        }
+        bins
+    }
+
+    proptest! {
+        #[test]
+        fn bins_equal_those_of_sorted_pairs(
+            pool in naive::pools(6),
+            // Few values, so that many pairs are equally far and their rows decide.
+            steps in prop::collection::vec(0_u8..5, 60),
+        ) {
+            let similarities: Vec<f32> = (0..pool.scores.len())
+                .flat_map(|row| vec![f32::from(steps[row]) / 4.0; pool.depth])
+                .collect();
+            let rows = Rows::new(&similarities, pool.scores.len(), pool.depth).unwrap();
+            let fast = agreement_by_distance(&pool.rated(), rows).unwrap();
+            // As text: the NaN of an empty bin equals itself.
+            prop_assert_eq!(format!("{fast:?}"), format!("{:?}", sorted_bins(&pool.rated(), rows).as_slice()));
+        }
+    }
 
     /// Ten samples on a line; each lists its left and right neighbor on a ring, similarity falling with the row.
     fn ring() -> (Vec<i8>, Vec<u32>, Vec<f32>) {
