@@ -29,6 +29,7 @@ BENCHES: dict[str, tuple[str | Path, ...]] = {
         *(part for rater in RATERS for part in ("--rating", rater)),
     ),
     "bench_embedding.py": ("--pool", ALPACA),
+    "bench_after_graph.py": (),
     "bench_pool.py": ("--small", ALPACA, "--large", POOL),
 }
 
