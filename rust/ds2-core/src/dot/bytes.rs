@@ -40,7 +40,6 @@ impl Default for WideBytes {
 unsafe impl bytemuck::Zeroable for WideBytes {}
 // SAFETY: as above.
 unsafe impl bytemuck::Pod for WideBytes {}
-
 /// A number for each row of a panel.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(64))]
@@ -51,6 +50,11 @@ impl Default for PerColumn {
         Self([0; TILE_COLUMNS])
     }
 }
+
+// SAFETY: it is nothing but whole numbers; its size is a multiple of its alignment.
+unsafe impl bytemuck::Zeroable for PerColumn {}
+// SAFETY: as above.
+unsafe impl bytemuck::Pod for PerColumn {}
 
 /// The sums of a strip and a panel: `tile[r][c]` belongs to row `r` of the strip, row `c` of the panel.
 #[derive(Clone, Copy, Debug)]

@@ -163,6 +163,19 @@ impl Kernel {
         }
     }
 
+    /// The dot product of two rows of bytes, of at most 2^17.
+    pub(crate) fn dot_bytes(self, a: &[i8], b: &[i8]) -> i32 {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: a `Kernel` holding this variant exists only where the features were detected.
+            Isa::Avx512Vnni => unsafe { dot_bytes_avx512(a, b) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: as above, and the others only where AVX2 was.
+            Isa::Avx512Vl | Isa::AvxVnni | Isa::Avx2 => unsafe { dot_bytes_avx2(a, b) },
+            Isa::Portable => dot_bytes_plain(a, b),
+        }
+    }
+
     /// Fill `tile` with the f32 products of every row of `strip` and every row of `panel`.
     pub(crate) fn multiply(self, strip: &[Narrow], panel: &[Wide], tile: &mut Tile) {
         debug_assert_eq!(strip.len(), panel.len(), "operands of one dimension");
@@ -272,6 +285,23 @@ fn dot_avx512(a: &[f32], b: &[f32]) -> f64 {
 #[target_feature(enable = "avx2,fma")]
 fn dot_avx2(a: &[f32], b: &[f32]) -> f64 {
     dot_lanes(a, b)
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw")]
+fn dot_bytes_avx512(a: &[i8], b: &[i8]) -> i32 {
+    dot_bytes_plain(a, b)
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn dot_bytes_avx2(a: &[i8], b: &[i8]) -> i32 {
+    dot_bytes_plain(a, b)
+}
+
+#[inline(always)]
+fn dot_bytes_plain(a: &[i8], b: &[i8]) -> i32 {
+    a.iter().zip(b).map(|(&a, &b)| i32::from(i16::from(a) * i16::from(b))).sum()
 }
 
 #[inline(always)]

@@ -1,5 +1,7 @@
 //! Clusters of coded rows, in whole numbers: the same on every machine.
 
+use std::cmp::Reverse;
+
 use rayon::prelude::*;
 
 use crate::dot::{
@@ -178,7 +180,7 @@ impl Centroids {
             let (at, _) = left
                 .iter()
                 .enumerate()
-                .max_by_key(|&(_, &other)| (last[other], std::cmp::Reverse(other)))
+                .max_by_key(|&(_, &other)| (last[other], Reverse(other)))
                 .expect("some are left");
             chain.push(left.swap_remove(at));
         }
@@ -188,19 +190,23 @@ impl Centroids {
     /// The `probes` centroids nearest to each of `rows`, `(rows, probes)`, nearest first, ties by centroid.
     pub(crate) fn nearest(&self, coded: Coded<'_>, rows: &[usize], probes: usize) -> Vec<u32> {
         let probes = probes.min(self.count);
-        let mut nearest = vec![(i32::MIN, 0_u32); rows.len() * probes];
-        let outputs = nearest.par_chunks_mut(TILE_ROWS * probes);
-        self.products(coded, rows, outputs, |r, products, out| {
-            let list = &mut out[r * probes..(r + 1) * probes];
-            for (&product, cluster) in products.iter().zip(0_u32..) {
-                if product > list[probes - 1].0 {
-                    let place = list.partition_point(|&(other, _)| other >= product);
-                    list.copy_within(place..probes - 1, place + 1);
-                    list[place] = (product, cluster);
-                }
+        let mut nearest = vec![0; rows.len() * probes];
+        self.products(coded, rows, nearest.par_chunks_mut(TILE_ROWS * probes), |r, products, out| {
+            let out = &mut out[r * probes..(r + 1) * probes];
+            if let [nearest] = out {
+                *nearest = best(products);
+                return;
             }
+            let mut ranked: Vec<(i32, u32)> = products.iter().copied().zip(0..).collect();
+            let key = |&(product, cluster): &(i32, u32)| (Reverse(product), cluster);
+            if probes < ranked.len() {
+                ranked.select_nth_unstable_by_key(probes, key);
+                ranked.truncate(probes);
+            }
+            ranked.sort_unstable_by_key(key);
+            out.iter_mut().zip(&ranked).for_each(|(out, &(_, cluster))| *out = cluster);
         });
-        nearest.into_iter().map(|(_, cluster)| cluster).collect()
+        nearest
     }
 
     /// Multiply `rows` with all centroids; `take` gets the place of a row in its strip, its products, and the
@@ -239,4 +245,15 @@ impl Centroids {
             },
         );
     }
+}
+
+/// The first of the largest.
+fn best(products: &[i32]) -> u32 {
+    let mut best = (i32::MIN, 0);
+    for (&product, cluster) in products.iter().zip(0..) {
+        if product > best.0 {
+            best = (product, cluster);
+        }
+    }
+    best.1
 }

@@ -72,7 +72,10 @@ pub(crate) struct Codes {
     pub(crate) errors: Vec<i32>,
     /// The allowances of each row, stage by stage.
     pub(crate) allowances: Vec<Vec<i32>>,
-    square: f64,
+    /// What is added for each row to estimate a similarity, `q.q'` and these of both, in units of `s^2`.
+    pub(crate) estimates: Vec<i32>,
+    /// `s^2`
+    pub(crate) square: f64,
 }
 
 /// What is measured of a row: the term before errors are added, and lengths.
@@ -128,6 +131,7 @@ impl Codes {
             terms: of_each(&term),
             errors: of_each(&|of| units_above(longest * of.error + slack / 2.0, square)),
             allowances: (0..heads).map(|stage| of_each(&|of| allowance(of, stage))).collect(),
+            estimates: of_each(&|of| nearest_units(of.offset, square)),
             bytes,
             square,
         }
@@ -137,13 +141,13 @@ impl Codes {
     pub(crate) fn coded(&self, kernel: Kernel) -> Coded<'_> {
         Coded { kernel, bytes: cast_slice(&self.bytes), width: self.width }
     }
+}
 
-    /// The floor of a row whose k-th nearest neighbor has a similarity, or a larger one.
-    #[expect(clippy::cast_possible_truncation, reason = "at most 1 / LEAST_STEP^2")]
-    pub(crate) fn to_floor(&self) -> impl Fn(f32) -> i32 + Sync + use<> {
-        let square = self.square;
-        move |similarity| (f64::from(similarity) / square).floor() as i32 - 1
-    }
+/// The floor of a row whose k-th nearest neighbor has this similarity, or a larger one; `square` is the square
+/// of the step.
+#[expect(clippy::cast_possible_truncation, reason = "at most 1 / LEAST_STEP^2")]
+pub(crate) fn floor_of(similarity: f32, square: f64) -> i32 {
+    (f64::from(similarity) / square).floor() as i32 - 1
 }
 
 /// What is added for each pair, beside the terms that depend on rows.
@@ -160,6 +164,12 @@ fn slack(rotation: &Rotation, longest: f64, dim: usize) -> f64 {
 #[expect(clippy::cast_possible_truncation, reason = "at most 20 / LEAST_STEP^2")]
 fn units_above(value: f64, square: f64) -> i32 {
     (value / square).ceil() as i32 + 1
+}
+
+/// The nearest whole number of units of `square`.
+#[expect(clippy::cast_possible_truncation, reason = "at most 2 / LEAST_STEP^2")]
+fn nearest_units(value: f64, square: f64) -> i32 {
+    (value / square).round() as i32
 }
 
 /// Turns images into codes.
@@ -271,7 +281,7 @@ mod tests {
                 let products: Vec<i32> = products.collect();
                 let terms = codes.terms[i] + codes.terms[j];
                 let sum = products.iter().sum::<i32>() + terms;
-                let floor = codes.to_floor()(similarity);
+                let floor = floor_of(similarity, codes.square);
                 assert!(sum >= floor, "rows {i} and {j}: {sum} < {floor}");
                 assert!(sum - 2 * (codes.errors[i] + codes.errors[j]) - 1 <= floor + 1);
                 for (stage, allowances) in codes.stages.iter().zip(&codes.allowances) {

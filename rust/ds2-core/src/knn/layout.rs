@@ -96,6 +96,31 @@ impl Layout {
         centroids.nearest(coded, &(0..centroids.count).collect::<Vec<_>>(), probes)
     }
 
+    /// Reorder the rows of each `rows` places, whole panels: place `i` becomes what place `from[i]` was.
+    pub(crate) fn reorder_within(&mut self, rows: usize, from: &[u32]) {
+        let groups = self.groups;
+        let blocks =
+            self.panels.par_chunks_mut(rows / TILE_COLUMNS * groups).zip(from.par_chunks(rows)).enumerate();
+        blocks.for_each_init(Vec::new, |old, (block, (panels, from))| {
+            old.clear();
+            old.extend_from_slice(panels);
+            for (at, &from) in from.iter().enumerate() {
+                let from = from as usize - block * rows;
+                let source = &old[from / TILE_COLUMNS * groups..][..groups];
+                let target = &mut panels[at / TILE_COLUMNS * groups..][..groups];
+                for (target, source) in target.iter_mut().zip(source) {
+                    target.0[at % TILE_COLUMNS] = source.0[from % TILE_COLUMNS];
+                }
+            }
+        });
+        reorder(&mut self.terms, from);
+        reorder(cast_slice_mut::<_, i32>(&mut self.column_terms), from);
+        for stage in &mut self.stages {
+            reorder(&mut stage.allowances, from);
+            reorder(cast_slice_mut::<_, i32>(&mut stage.column_allowances), from);
+        }
+    }
+
     /// Panel `at`.
     pub(crate) fn panel(&self, at: usize) -> &[WideBytes] {
         &self.panels[at * self.groups..(at + 1) * self.groups]
@@ -116,6 +141,12 @@ impl Layout {
             }));
         }
     }
+}
+
+/// Value `i` becomes what value `from[i]` was; there may be more values, which stay.
+pub(crate) fn reorder(values: &mut [impl Copy], from: &[u32]) {
+    let placed: Vec<_> = from.iter().map(|&from| values[from as usize]).collect();
+    values[..placed.len()].copy_from_slice(&placed);
 }
 
 /// Reorder rows of `width` values in place: row `i` becomes what row `order[i]` was. O(rows) more memory.

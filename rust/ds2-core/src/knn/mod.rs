@@ -1,5 +1,7 @@
 //! Exact cosine k-nearest neighbors of every row among all other rows.
 
+mod approx;
+mod cells;
 mod centroids;
 mod codes;
 mod cosine;
@@ -10,6 +12,7 @@ mod mixing;
 mod principal;
 mod product;
 mod rotation;
+mod sample;
 mod scan;
 mod schedule;
 #[cfg(test)]
@@ -30,6 +33,7 @@ use rotation::Rotation;
 use scan::{BLOCK_ROWS, Scan, Workspace};
 use schedule::{Schedule, pairs};
 
+pub use approx::{Recall, find_nearly};
 pub use graph::check_graph;
 
 /// What [`find_neighbors`] should find, and with what.
@@ -149,23 +153,23 @@ pub fn find_neighbors<T: Element>(
     let kernel = options.kernel.map_or_else(Kernel::chosen, Ok)?;
     tick(progress, 0, len)?;
     let cosine = workers.run(|| Cosine::measure(rows, kernel, options.allow_zero))?;
-    let (order, layout, to_floor) = workers.run(|| {
+    let (order, layout, square) = workers.run(|| {
         let codes = Codes::encode(&cosine, &Rotation::fit(&cosine, true));
         let order = order_by_cluster(codes.coded(kernel), len);
-        let to_floor = codes.to_floor();
+        let square = codes.square;
         let layout = Layout::new(codes, &order);
-        (order, layout, to_floor)
+        (order, layout, square)
     });
     let schedule = workers.run(|| Schedule::new(&layout, kernel));
     let mut neighbors = Neighbors { k, indices: vec![0; len * k], similarities: vec![0.0; len * k] };
     let lists = Lists::new(&mut neighbors.indices, &mut neighbors.similarities, k, BLOCK_ROWS);
-    let mut scan = Scan::new(&cosine, layout, &order, lists, to_floor);
+    let mut scan = Scan::new(&cosine, layout, order, lists, square);
     let blocks = scan.blocks();
     workers.run(|| {
         let blocks = (0..blocks).into_par_iter();
         blocks.for_each_init(Workspace::default, |work, block| scan.seed(block, k, work));
     });
-    scan.seeded();
+    workers.run(|| scan.sort_by_floor());
     let total = pairs(&schedule.near) + pairs(&schedule.rest) + 1;
     let mut done = 0;
     for part in [&schedule.near, &schedule.rest] {
@@ -181,7 +185,7 @@ pub fn find_neighbors<T: Element>(
         }
         scan.restore_stages();
     }
-    drop(scan);
+    let order = scan.into_order();
     workers.run(|| restore_order(&mut neighbors, &order));
     tick(progress, len, len)?;
     Ok(neighbors)

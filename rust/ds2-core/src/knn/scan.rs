@@ -4,13 +4,15 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 
 use super::cosine::{Cosine, Pair};
-use super::layout::Layout;
+use rayon::prelude::*;
+
+use super::layout::{Layout, reorder};
 use super::lists::{Block, Lists};
 use crate::Element;
 use crate::dot::{ByteTile, NarrowBytes, PanelTerms, PerColumn, STAGES, StripTerms, TILE_COLUMNS, TILE_ROWS};
 use crate::topk::Candidate;
 
-use super::codes::{NO_FLOOR, NO_ROW};
+use super::codes::{NO_FLOOR, NO_ROW, floor_of};
 
 /// Rows of a block: their strips stay in the second-level cache, a panel in the first.
 pub(crate) const BLOCK_ROWS: usize = 4 * TILE_COLUMNS;
@@ -22,13 +24,13 @@ const WORTH_TESTING: f64 = 0.1;
 const ENOUGH_TO_JUDGE: u64 = 100_000;
 
 /// All rows, in the order of a layout, with the nearest of each found so far.
-pub(crate) struct Scan<'a, T, F> {
+pub(crate) struct Scan<'a, T> {
     cosine: &'a Cosine<'a, T>,
     layout: Layout,
-    order: &'a [u32],
+    order: Vec<u32>,
     lists: Lists<'a>,
     floors: Vec<AtomicI32>,
-    to_floor: F,
+    square: f64,
     stages: Vec<usize>,
     ended: [AtomicU64; STAGES + 1],
 }
@@ -53,20 +55,20 @@ pub(crate) struct Workspace {
     pair: Pair,
 }
 
-impl<'a, T: Element, F: Fn(f32) -> i32 + Sync> Scan<'a, T, F> {
-    /// `to_floor` turns a similarity into the floor it makes.
+impl<'a, T: Element> Scan<'a, T> {
+    /// `square` is the square of the step of the codes.
     pub(crate) fn new(
         cosine: &'a Cosine<'a, T>,
         layout: Layout,
-        order: &'a [u32],
+        order: Vec<u32>,
         lists: Lists<'a>,
-        to_floor: F,
+        square: f64,
     ) -> Self {
         let places = layout.column_terms.len() * TILE_COLUMNS;
         let stages = (0..layout.stages.len()).collect();
         let floor = |place| if place < order.len() { NO_FLOOR } else { i32::MAX };
         let floors = (0..places).map(|place| AtomicI32::new(floor(place))).collect();
-        Self { cosine, layout, order, lists, floors, to_floor, stages, ended: Default::default() }
+        Self { cosine, layout, order, lists, floors, square, stages, ended: Default::default() }
     }
 
     /// How many blocks there are.
@@ -107,9 +109,25 @@ impl<'a, T: Element, F: Fn(f32) -> i32 + Sync> Scan<'a, T, F> {
         self.ended = Default::default();
     }
 
-    /// Free what only [`Self::seed`] needs.
-    pub(crate) fn seeded(&mut self) {
+    /// Sort the rows of each block by the floors that all blocks were given.
+    ///
+    /// A strip of rows is abandoned only once all of its rows are: rows with low floors, which hold on longest,
+    /// had better be together.
+    pub(crate) fn sort_by_floor(&mut self) {
         self.layout.errors = Vec::new();
+        let mut from: Vec<u32> = (0_u32..).take(self.order.len()).collect();
+        from.par_chunks_mut(BLOCK_ROWS)
+            .for_each(|block| block.sort_by_key(|&place| self.floor(place as usize)));
+        self.layout.reorder_within(BLOCK_ROWS, &from);
+        reorder(&mut self.order, &from);
+        let mut floors: Vec<i32> = self.floors.iter_mut().map(|floor| *floor.get_mut()).collect();
+        reorder(&mut floors, &from);
+        self.floors = floors.into_iter().map(AtomicI32::new).collect();
+    }
+
+    /// The row at each place.
+    pub(crate) fn into_order(self) -> Vec<u32> {
+        self.order
     }
 
     /// Give the rows of `block` floors that `k` rows near their place reach for certain.
@@ -288,7 +306,7 @@ impl<'a, T: Element, F: Fn(f32) -> i32 + Sync> Scan<'a, T, F> {
     fn offer(&self, block: &mut Block<'_>, place: u32, other: u32, similarity: f32) {
         let candidate = Candidate { similarity, row: self.order[other as usize] };
         if let Some(last) = block.offer(place, candidate) {
-            self.raise(place as usize, (self.to_floor)(last));
+            self.raise(place as usize, floor_of(last, self.square));
         }
     }
 }

@@ -246,6 +246,59 @@ fn a_pool_large_enough_for_clusters_and_stages_is_exact() {
 }
 
 #[test]
+fn an_approximate_search_reaches_its_recall_on_every_kernel_alike() {
+    let (len, dim, k) = (9000, 68, 10);
+    let data = clustered(len, dim);
+    let rows = Rows::new(&data, len, dim).unwrap();
+    let exact = find(rows, &options(k, 2, Kernel::fastest()));
+    let mut last = 0.0;
+    for target in [0.5, 0.9, 0.99] {
+        let nearly = |kernel, threads| {
+            find_nearly(rows, &options(k, threads, kernel), target, &mut |_, _| true).unwrap()
+        };
+        let (found, recall) = nearly(Kernel::fastest(), 1);
+        check_graph(&found.indices, &found.similarities, k).unwrap();
+        for kernel in Kernel::available() {
+            assert!(nearly(kernel, 3) == (found.clone(), recall), "{}", kernel.name());
+        }
+        let hits = (0..len).map(|i| {
+            let last = exact.row(i).1[k - 1];
+            found.row(i).1.iter().filter(|&&similarity| similarity >= last).count()
+        });
+        let truth = hits.sum::<usize>() as f64 / (len * k) as f64;
+        assert!(recall.mean >= target && recall.low <= recall.mean && recall.mean <= recall.high);
+        assert!((recall.low - 0.01..=recall.high + 0.01).contains(&truth), "{truth} {recall:?}");
+        assert!(recall.rows == 1000 && recall.probes > 0);
+        assert!(recall.mean >= last, "more is found where more is asked for");
+        last = recall.mean;
+    }
+    let wrong = find_nearly(rows, &options(k, 1, Kernel::fastest()), 1.0, &mut |_, _| true).unwrap_err();
+    assert_eq!(wrong.to_string(), "recall must be between 0 and 1, got 1");
+}
+
+#[test]
+fn a_small_pool_and_one_of_equal_rows_are_searched_nearly_too() {
+    let data = clustered(300, 20);
+    let rows = Rows::new(&data, 300, 20).unwrap();
+    let wanted = options(5, 2, Kernel::fastest());
+    let (found, recall) = find_nearly(rows, &wanted, 0.9, &mut |_, _| true).unwrap();
+    assert!(found == find(rows, &wanted) && recall == Recall::EXACT);
+    let equal = vec![0.5_f32; 9000 * 8];
+    let (found, recall) =
+        find_nearly(Rows::new(&equal, 9000, 8).unwrap(), &wanted, 0.9, &mut |_, _| true).unwrap();
+    check_graph(&found.indices, &found.similarities, 5).unwrap();
+    assert!(recall.mean >= 0.9 && found.similarities.iter().all(|&similarity| similarity >= 1.0));
+    for stop in 1..6 {
+        let mut calls = 0;
+        let result = find_nearly(Rows::new(&equal, 9000, 8).unwrap(), &wanted, 0.9, &mut |_, _| {
+            calls += 1;
+            calls < stop
+        });
+        assert!(matches!(result, Err(Error::Interrupted)));
+    }
+}
+
+#[test]
 fn one_huge_coordinate_does_not_hide_the_others() {
     let data = [f32::MAX, f32::MIN_POSITIVE, 1e-45, 1e-45, f32::MAX, -f32::MAX, 1.0, 1.0];
     assert_exact(Rows::new(&data, 4, 2).unwrap(), 3);
