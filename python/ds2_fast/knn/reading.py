@@ -1,9 +1,8 @@
-"""Neighbors of every sample: found exactly by cosine similarity, or read from a file."""
+"""Embeddings and neighbor graphs, read from files."""
 
 from __future__ import annotations
 
 import zipfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,7 @@ import numpy as np
 
 from ds2_fast import _core
 from ds2_fast.errors import PoolError
-from ds2_fast.progress import Progress, silent
+from ds2_fast.knn.graph import Neighbors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,67 +21,6 @@ _MATRIX = 2  # dimensions of an (N, d) or (N, k) array
 
 ROUNDING = 1e-5
 """How far outside [-1, 1] a cosine computed elsewhere may lie and still be taken for rounding."""
-
-
-@dataclass(frozen=True)
-class Neighbors:
-    """The k most similar other samples of each of N samples, nearest first, ties by row.
-
-    Attributes:
-        indices: uint32 `(N, k)`, rows of the neighbors.
-        similarities: float32 `(N, k)`, their cosine similarities, in [-1, 1], descending.
-    """
-
-    indices: NDArray[np.uint32]
-    similarities: NDArray[np.float32]
-
-
-def find_neighbors(
-    embeddings: NDArray[np.float32] | NDArray[np.float16] | str | Path,
-    k: int = 50,
-    *,
-    threads: int | None = None,
-    allow_zero: bool = False,
-    progress: Progress = silent,
-) -> Neighbors:
-    """Find the `k` most similar other samples of every sample, exactly.
-
-    The similarity of rows x and y is the cosine `x.y / sqrt(x.x * y.y)`, summed in float64 and
-    rounded to float32. The neighbors are the first `k` of all other rows by similarity descending,
-    then row ascending; equal rows are neighbors of each other. The result is the same, byte for
-    byte, for any number of threads and on any machine.
-
-    Args:
-        embeddings: float32 or float16 `(N, d)`, C-contiguous, finite; rows need not have unit
-            length. An array, a memory map (neither is copied), or the path of a `.npy` file, which
-            is mapped.
-        k: neighbors per sample, 1 <= k < N.
-        threads: threads to use, at least 1; None = one per core.
-        allow_zero: accept rows of zeros, whose similarity to every row is 0.
-        progress: called with rows done and N; raising stops the search.
-
-    Returns:
-        The neighbors; `(N, k)` uint32 and float32.
-
-    Raises:
-        TypeError: if `embeddings` is of another type, dtype or number of dimensions.
-        ValueError: if k or threads is 0, N <= k, the array is not C-contiguous, or a value is not
-            finite or a row all zeros (the message names the first).
-        PoolError: if the file at the path cannot be read as embeddings.
-
-    Cost: about `N^2 d` floating-point operations (52,002 x 384: seconds on two cores); beside the
-    result `12 k + 150` bytes a row and about 11 MB a thread (d <= 10,000).
-
-    Source: the DS2 paper, arXiv 2410.10877, k-NN score clusterability. Deviation: D2 (a row is not
-    its own neighbor), D3 (one graph of the whole pool), D5 (similarities not in float16).
-
-    >>> rows = np.array([[1, 0], [0, 2], [3, 1]], dtype=np.float32)
-    >>> find_neighbors(rows, k=1).indices.tolist()
-    [[2], [2], [0]]
-    """
-    if isinstance(embeddings, str | Path):
-        embeddings = map_embeddings(embeddings)
-    return Neighbors(*_core.knn_exact(embeddings, k, threads, allow_zero, progress))
 
 
 def map_embeddings(path: str | Path) -> NDArray[np.float32] | NDArray[np.float16]:
