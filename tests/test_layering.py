@@ -23,7 +23,16 @@ HOMES = {
     "usearch": ("knn",),
 }
 STAGES = ("knn", "lexical", "transition", "curation", "published", "longtail", "selection", "trust")
-LINE = ("__init__", "pipeline", "analysis", "fitting", "artifacts", "scoresheet", "report")
+LINE = (
+    "__init__",
+    "pipeline",
+    "analysis",
+    "fitting",
+    "artifacts",
+    "graphing",
+    "scoresheet",
+    "report",
+)
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 
@@ -81,7 +90,7 @@ def test_stages_know_neither_files_nor_the_command_line(stage: str) -> None:
             assert known <= {"_core", "errors", "progress", *STAGES}, name_of(module)
 
 
-@pytest.mark.parametrize("leaf", ["errors", "progress", "presets", "sizes", "atomic"])
+@pytest.mark.parametrize("leaf", ["errors", "progress", "presets", "sizes", "atomic", "room"])
 def test_leaves_know_nothing_of_ours_but_errors(leaf: str) -> None:
     assert ours(imports(PACKAGE / f"{leaf}.py")) <= {"errors"}
 

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from ds2_fast import artifacts
 from ds2_fast.curation import Curated, Mode, curate
-from ds2_fast.errors import PoolError
 from ds2_fast.features import Features
 from ds2_fast.fitting import check_rated, fit, graph_width
-from ds2_fast.knn import Neighbors, find_neighbors
+from ds2_fast.graphing import make_graph
+from ds2_fast.knn import MethodName, Neighbors
 from ds2_fast.line import Line
 from ds2_fast.longtail import Definition, score_longtail
 from ds2_fast.rundir import Stage
@@ -61,6 +61,8 @@ def analyze(
     noise_share: float,
     k: int,
     longtail: Definition,
+    knn: MethodName,
+    recall: float,
     seed: int,
     threads: int | None,
 ) -> Analysis:
@@ -75,30 +77,18 @@ def analyze(
         noise_share: share of neighbor disagreement that is rater noise.
         k: neighbors of the consensus counts and the long-tail score.
         longtail: definition of the long-tail score.
+        knn: method that finds the neighbors.
+        recall: share of the true neighbors that is enough.
         seed: of the rounds of `reference`.
         threads: for the neighbor search, at most so many; the other stages are short and run on
             rayon's global pool.
 
     Raises:
-        PoolError: if the pool is too small for k neighbors, or too few of it are rated.
+        PoolError: if too few of the pool are rated.
     """
     rows = len(scores.values)
     width = graph_width(curation, k, rows)
-    if rows <= k:
-        raise PoolError(
-            f"the pool has {rows} samples, and {k} neighbors need at least {k + 1}", "lower `-k`"
-        )
-    graph = line.stage(
-        "neighbors",
-        artifacts.NEIGHBORS,
-        lambda progress: find_neighbors(
-            features.rows, width, threads=threads, allow_zero=features.allow_zero, progress=progress
-        ),
-        inputs={"features": features.digest},
-        params={"k": width, "allow_zero": features.allow_zero},
-        unit="rows",
-        told=lambda value: f"found {value.indices.shape[1]} neighbors of {rows:,} samples",
-    )
+    graph = make_graph(line, features, width, method=knn, recall=recall, threads=threads)
     check_rated(scores.values, graph.value)
     rated = {"scores": artifacts.digest_array(scores.values), "neighbors": graph.digest}
     transition = line.stage(

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ds2_fast.curation import Curated
-from ds2_fast.knn import Neighbors
+from ds2_fast.knn import GraphInfo, Neighbors
 from ds2_fast.rundir import Artifact, json_bytes
 from ds2_fast.transition import Transition
 
@@ -76,15 +76,30 @@ HYBRID = _features("hybrid.npy")
 def _save_neighbors(value: Neighbors, paths: Paths) -> None:
     _save_npy(value.indices, paths[0])
     _save_npy(value.similarities, paths[1])
+    info = None if value.info is None else value.info.to_dict()
+    # What it took is in the manifest: these bytes must not depend on the day.
+    _save_json(info and {**info, "seconds": 0.0}, paths[2])
 
 
 def _load_neighbors(paths: Paths) -> Neighbors:
-    return Neighbors(np.load(paths[0], mmap_mode="r"), np.load(paths[1], mmap_mode="r"))
+    stored = json.loads(paths[2].read_text("utf-8"))
+    info = None if stored is None else GraphInfo.from_dict(stored)
+    return Neighbors(np.load(paths[0], mmap_mode="r"), np.load(paths[1], mmap_mode="r"), info)
 
 
 NEIGHBORS: Artifact[Neighbors] = Artifact(
-    ("neighbors.npy", "similarities.npy"), _save_neighbors, _load_neighbors
+    ("neighbors.npy", "similarities.npy", "neighbors.json"),
+    _save_neighbors,
+    _load_neighbors,
+    version=2,
 )
+
+INDEX: Artifact[Any] = Artifact(
+    ("index.usearch",),
+    lambda index, paths: index.save(paths[0]),
+    lambda paths: paths[0],
+)
+"""Saved from an `Hnsw`, loaded as the path of the finished file."""
 
 
 def _save_transition(value: Transition, paths: Paths) -> None:

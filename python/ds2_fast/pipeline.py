@@ -17,9 +17,10 @@ from ds2_fast.atomic import atomic_path
 from ds2_fast.curation import Mode
 from ds2_fast.errors import PoolError, TrustError
 from ds2_fast.features import make_features
+from ds2_fast.knn import MethodName, check_choice
 from ds2_fast.line import Line, default_run_dir, open_line
 from ds2_fast.longtail import OWN_ROWS
-from ds2_fast.presets import MOST_NEIGHBORS, PRESETS, Preset, PresetName
+from ds2_fast.presets import PRESETS, Preset, PresetName, check_neighbors, neighbors_counted
 from ds2_fast.progress import QUIET, Narrator, Progress
 from ds2_fast.rundir import write_json
 from ds2_fast.scoresheet import score_sheet
@@ -85,6 +86,8 @@ def select(
     noise_share: float = 0.5,
     k: int | None = None,
     keep_outliers: bool = False,
+    knn: MethodName = "auto",
+    recall: float = 0.99,
     seed: int = 42,
     threads: int | None = None,
     run_dir: str | Path | None = None,
@@ -117,6 +120,10 @@ def select(
         noise_share: share of neighbor disagreement that is rater noise, 0..1 (mode `bayes`).
         k: neighbors of the consensus counts and of the long-tail score.
         keep_outliers: do not set the 1 % rarest samples aside (preset `default`).
+        knn: how neighbors are found: `"exact"`, `"usearch"` (an index that is kept in the run
+            directory), or `"auto"`, which decides by the size of the pool.
+        recall: share of the true neighbors that is enough, in (0, 1]; measured where it can be
+            missed.
         seed: of everything random.
         threads: for embedding, the lexical space and the neighbor search, at most so many; None for
             all. The short stages after them share one thread per core, or `RAYON_NUM_THREADS` of
@@ -137,15 +144,21 @@ def select(
     Raises:
         Ds2Error: for input that cannot be used; the message says what is wrong and the hint what
             mends it.
-        ValueError: if `k` is outside 2..255 or the preset is unknown.
+        ValueError: if `k` is outside 2..255, `recall` outside (0, 1], or the preset or `knn` is
+            unknown.
     """
     from ds2_fast.pool import write_subset
 
     defaults = _preset(preset)
-    curation, k = curation or defaults.curation, defaults.k if k is None else k
-    if not 2 <= k <= MOST_NEIGHBORS:  # noqa: PLR2004
-        raise ValueError(f"k must lie in 2..{MOST_NEIGHBORS}, got {k}")
+    curation = curation or defaults.curation
+    check_neighbors(k)
+    check_choice(knn, recall)
     pool, folder = _open_pool(data, run_dir, pool_options, narrator)
+    asked, k = k, neighbors_counted(k, defaults, len(pool))
+    if asked is None and k < defaults.k:
+        narrator.warn(
+            f"the pool is small: {k} neighbors of each sample are counted instead of {defaults.k}"
+        )
     sizes = parse_sizes(n, len(pool))
     files = _output_files(pool, output, sizes)
     if preset == "reference" and len(sizes) > 1:
@@ -166,6 +179,8 @@ def select(
         "noise_share": noise_share,
         "k": k,
         "keep_outliers": keep_outliers,
+        "knn": knn,
+        "recall": recall,
         "seed": seed,
     }
     rater = None if model is None else Rater(model, rating_options or {}, ask, offline)
@@ -190,6 +205,8 @@ def select(
             noise_share=noise_share,
             k=k,
             longtail=defaults.longtail,
+            knn=knn,
+            recall=recall,
             seed=seed,
             threads=threads,
         )

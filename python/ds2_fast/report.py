@@ -53,6 +53,7 @@ def build_report(
             "source": found.features.source,
             "dimensions": int(found.features.rows.shape[1]),
         },
+        "neighbors": _graph(found),
         "scores": _scores(found, sheet),
         "transition": transition.to_dict(),
         "curation": {
@@ -70,6 +71,14 @@ def build_report(
         "trust": found.trust.to_dict(),
         "selection": _selection(sheet, settings["n"]),
     }
+
+
+def _graph(found: Analysis) -> dict[str, Any]:
+    """How the graph was found; what it took is in the manifest, as it differs from run to run."""
+    info = found.neighbors.info
+    known = {} if info is None else info.to_dict()
+    known.pop("seconds", None)
+    return {"k": int(found.neighbors.indices.shape[1]), **known}
 
 
 def _scores(found: Analysis, sheet: pl.DataFrame) -> dict[str, Any]:

@@ -73,6 +73,31 @@ def feature_options(command: Command) -> Command:
     return command
 
 
+def neighbor_options(command: Command) -> Command:
+    """How neighbors are found."""
+    for option in reversed(
+        (
+            click.option(
+                "--knn",
+                type=click.Choice(["exact", "usearch", "auto"]),
+                default="auto",
+                show_default=True,
+                help="How neighbors are found: exact compares all pairs; usearch builds an index "
+                "that is kept in the run directory.",
+            ),
+            click.option(
+                "--recall",
+                type=click.FloatRange(0, 1, min_open=True),
+                default=0.99,
+                show_default=True,
+                help="Share of the true neighbors that is enough; exact finds all.",
+            ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
 def score_options(command: Command) -> Command:
     """Where the scores come from and how they are corrected."""
     for option in reversed(

@@ -12,7 +12,7 @@ from ds2_fast.cli.rating_options import OPTION_NAMES as RATING
 SECTIONS: Mapping[str, tuple[str, ...]] = {
     "Selection and output": ("n", "output", "add_columns", "keep_outliers", "strict"),
     "Scores and curation": ("score_col", "scale", "preset", "curation", "noise_share", "k"),
-    "Features": ("embeddings", "embedder", "space"),
+    "Features and neighbors": ("embeddings", "embedder", "space", "knn", "recall"),
     "Rating": ("model", *RATING, "dry_run", "yes"),
     "Reading the pool": POOL,
 }

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ds2_fast.cli.options import feature_options, run_options, score_options, show
+from ds2_fast.cli.options import feature_options, neighbor_options, run_options, score_options, show
 from ds2_fast.cli.pool_options import pool_options
 from ds2_fast.cli.rating_options import OPTION_NAMES, rate_options
 from ds2_fast.cli.sections import SectionedCommand
@@ -35,6 +35,7 @@ from ds2_fast.progress import Narrator
 @click.option("--strict", is_flag=True, help="Exit with 6 if the trust check says not to curate.")
 @score_options
 @feature_options
+@neighbor_options
 @rate_options
 @pool_options
 @run_options

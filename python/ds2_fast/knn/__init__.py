@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ds2_fast.knn.finding import (
     MethodName,
+    check_choice,
     choose_method,
     find_neighbors,
     need_of,
@@ -19,6 +20,7 @@ __all__ = [
     "Need",
     "Neighbors",
     "Recall",
+    "check_choice",
     "choose_method",
     "find_neighbors",
     "load_graph",

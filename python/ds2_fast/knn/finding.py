@@ -49,22 +49,29 @@ FAILURES = (IndexFailedError, RecallMissedError)
 """What a method may raise; the exact one then takes its place, and says so."""
 
 
-def choose_method(method: str, rows: int) -> tuple[str, str]:
-    """Decide on the method.
-
-    Args:
-        method: a name of `MethodName`.
-        rows: N.
-
-    Returns:
-        A name of `METHODS`, and why, in a sentence.
+def check_choice(method: str, recall: float) -> None:
+    """Refuse a method there is not, and a recall that is no share.
 
     Raises:
-        ValueError: if there is no such method.
+        ValueError: if `method` is no name of `MethodName`, or `recall` is not in (0, 1].
     """
     if method not in get_args(MethodName):
         names = ", ".join(get_args(MethodName))
         raise ValueError(f"method: expected one of {names}, got {method!r}")
+    if not 0 < recall <= 1:
+        raise ValueError(f"recall must lie in (0, 1], got {recall:g}")
+
+
+def choose_method(method: str, rows: int) -> tuple[str, str]:
+    """Decide on the method.
+
+    Args:
+        method: a name of `MethodName`, checked.
+        rows: N.
+
+    Returns:
+        A name of `METHODS`, and why, in a sentence.
+    """
     if method != "auto":
         return method, "asked for"
     return "exact", f"the exact search is quick enough for {rows:,} rows"
@@ -141,8 +148,7 @@ def find_neighbors(
     >>> find_neighbors(rows, k=1).indices.tolist()
     [[2], [2], [0]]
     """
-    if not 0 < recall <= 1:
-        raise ValueError(f"recall must lie in (0, 1], got {recall:g}")
+    check_choice(method, recall)
     if isinstance(embeddings, str | Path):
         embeddings = map_embeddings(embeddings)
     rows = len(embeddings) if hasattr(embeddings, "__len__") else 0
