@@ -112,7 +112,8 @@ def test_only_the_line_knows_several_stages() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["--version"], ["select", "--help"], ["model", "--help"]]
+    "arguments",
+    [["--help"], ["--version"], ["select", "--help"], ["neighbors", "--help"], ["model", "--help"]],
 )
 def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     code = (

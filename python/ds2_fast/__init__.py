@@ -3,7 +3,8 @@
 `select` runs the whole line. Every stage is also a function on arrays and frames: `read_pool`,
 `read_scores`, `rate`, `embed`, `embed_lexical`, `find_neighbors`, `fit_transition`, `curate`,
 `check_trust`,
-`score_longtail`, `rank_samples`, `write_subset`.
+`score_longtail`, `rank_samples`, `write_subset`. `PoolIndex` answers queries against the pool of a
+run.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from ds2_fast.pool import read_pool as read_pool
     from ds2_fast.pool import read_scores as read_scores
     from ds2_fast.pool import write_subset as write_subset
+    from ds2_fast.pool_index import PoolIndex as PoolIndex
     from ds2_fast.rating import plan_rating as plan_rating
     from ds2_fast.selection import Ranking as Ranking
     from ds2_fast.selection import rank_samples as rank_samples
@@ -64,6 +66,7 @@ _HOMES = {
     "longtail": ("score_longtail",),
     "pipeline": ("Result", "embed", "rate", "select"),
     "pool": ("Pool", "Scores", "read_embeddings", "read_pool", "read_scores", "write_subset"),
+    "pool_index": ("PoolIndex",),
     "rating": ("plan_rating",),
     "selection": ("Ranking", "rank_samples"),
     "transition": ("Transition", "fit_transition"),

@@ -32,6 +32,8 @@ class Features:
         source: what made them: a model, a file, a column.
         allow_zero: whether zero rows may occur (a text without a known word has no lexical
             features).
+        embedder: name by which the model can be opened again, and its key; None if no model was
+            used, or not alone.
     """
 
     rows: NDArray[Any]
@@ -39,6 +41,7 @@ class Features:
     space: str
     source: str
     allow_zero: bool = False
+    embedder: tuple[str, str] | None = None
 
 
 def make_features(
@@ -138,7 +141,14 @@ def _embedded(line: Line, pool: Pool, name: str, offline: bool, threads: int | N
             f"embedded {len(rows):,} samples with {embedder.name}, {rows.shape[1]} dimensions"
         ),
     )
-    return Features(stage.value, stage.digest, "embedding", embedder.name)
+    again = str(Path(name).absolute()) if Path(name).exists() else name
+    return Features(
+        stage.value,
+        stage.digest,
+        "embedding",
+        embedder.name,
+        embedder=(again, embedder.key),
+    )
 
 
 def _lexical(line: Line, pool: Pool, seed: int, threads: int | None) -> Features:

@@ -135,6 +135,9 @@ def make_index(line: Line, features: Features, k: int = 0) -> Stage[Path]:
         index.add(features.rows, progress=progress)
         return index
 
+    known = line.run.manifest["stages"].get("index")
+    if known and known["inputs"] != {"features": features.digest}:
+        line.narrator.warn("`index.usearch` belongs to other embeddings, so it is built anew")
     return line.stage(
         "index",
         artifacts.INDEX,

@@ -27,6 +27,7 @@ from ds2_fast.scoresheet import score_sheet
 from ds2_fast.scoring import Rater, pool_scores, rate_pool
 from ds2_fast.selection import rank_samples
 from ds2_fast.sizes import parse_sizes, sized
+from ds2_fast.source import record_source
 from ds2_fast.terminal import duration
 from ds2_fast.transition import Transition
 from ds2_fast.trust import Trust
@@ -196,6 +197,7 @@ def select(
             seed=seed,
             threads=threads,
         )
+        record_source(line, pool, pool_options, features)
         found = analyze(
             line,
             scores,
@@ -324,7 +326,7 @@ def embed(
     pool, folder = _open_pool(data, run_dir, pool_options, narrator)
     _check_file(pool, output, ".npy")
     with open_line(folder, narrator) as line:
-        rows = make_features(
+        features = make_features(
             line,
             pool,
             embeddings=None,
@@ -333,7 +335,9 @@ def embed(
             offline=offline,
             seed=seed,
             threads=threads,
-        ).rows
+        )
+        record_source(line, pool, pool_options, features)
+        rows = features.rows
         if output is not None:
             with atomic_path(output) as temporary, temporary.open("wb") as file:
                 np.save(file, rows)

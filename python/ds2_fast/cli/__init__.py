@@ -20,6 +20,7 @@ COMMANDS = {
     "rate": "Rate every sample of a pool with an LLM.",
     "embed": "Embed every sample of a pool.",
     "curate": "Correct the scores of a pool, without selecting.",
+    "neighbors": "Find the samples of a finished run that are most like a text or a sample.",
     "report": "Print what a finished run found.",
     "model": "Import, fetch and list embedding models.",
 }

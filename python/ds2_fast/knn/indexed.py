@@ -74,6 +74,21 @@ def find_in(index: Hnsw, request: Request) -> Neighbors:
     return Neighbors(indices, similarities, info)
 
 
+def measure_index(index: Hnsw, request: Request) -> tuple[int, Recall]:
+    """Find the expansion at which an index reaches the recall asked for; see `find_in`.
+
+    Returns:
+        The expansion, and the recall measured with it.
+
+    Raises:
+        IndexFailedError: the library failed.
+        RecallMissedError: the recall asked for is not reached.
+    """
+    filled = request.rows.any(axis=1)
+    search = _Search(index, request, np.flatnonzero(~filled))
+    return _enough(search, np.flatnonzero(filled))
+
+
 Graph = tuple["NDArray[np.uint32]", "NDArray[np.float32]"]
 
 
