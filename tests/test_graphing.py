@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import polars as pl
@@ -12,8 +13,10 @@ import pytest
 
 import ds2_fast
 from ds2_fast.cli import main
+from ds2_fast.cli.curate import curate as curate_command
+from ds2_fast.cli.select import select as select_command
 from ds2_fast.errors import PoolError, RunError
-from ds2_fast.knn import need_of
+from ds2_fast.knn import MethodName, need_of
 from ds2_fast.progress import Narrator
 from ds2_fast.room import available_memory, check_room, free_disk
 
@@ -144,11 +147,10 @@ def test_a_recall_that_is_missed_is_said_each_time(tmp_path, monkeypatch):
 
 
 def test_without_the_library_the_graph_is_exact_and_that_is_said(tmp_path, monkeypatch):
-    for name in [name for name in sys.modules if name.split(".")[0] == "usearch"]:
-        monkeypatch.delitem(sys.modules, name)
     frame, rows = make_pool(300)
     with monkeypatch.context() as patch:
-        patch.setitem(sys.modules, "usearch", None)
+        for name in ("usearch", "usearch.index"):
+            patch.setitem(sys.modules, name, None)
         told = Told()
         result = select(frame, rows, told, run_dir=tmp_path / "run", knn="usearch")
     assert told.warnings[0].startswith("usearch could not be loaded: ")
@@ -191,6 +193,12 @@ def test_the_command_line_takes_a_method_and_a_recall(capsys, tmp_path):
     assert "with usearch, recall " in capsys.readouterr().err
     assert main(["select", str(pool), "-n", "5", "--recall", "0"]) == 2
     assert main(["select", str(pool), "-n", "5", "--knn", "annoy"]) == 2
+
+
+def test_the_command_line_knows_every_method():
+    for command in (select_command, curate_command):
+        (option,) = (option for option in command.params if option.name == "knn")
+        assert tuple(option.type.choices) == get_args(MethodName)
 
 
 @pytest.mark.parametrize("curation", ["bayes", "paper", "reference", "none"])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,7 @@ from numpy.typing import NDArray
 from ds2_fast import _core
 from ds2_fast.knn import GraphInfo, Neighbors, choose_method, find_neighbors
 from ds2_fast.knn.cosine import cosines, nearest
-from ds2_fast.knn.hnsw import Hnsw, IndexFailedError
+from ds2_fast.knn.hnsw import Hnsw, IndexFailedError, survives
 from ds2_fast.knn.indexed import find_in
 from ds2_fast.knn.recall import measure_recall, sample_rows, wilson
 from ds2_fast.knn.request import Request
@@ -217,15 +219,43 @@ def test_a_recall_that_is_not_reached_is_found_exactly_and_said() -> None:
 
 
 def test_a_library_that_cannot_be_loaded_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in sys.modules if name.split(".")[0] == "usearch"]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "usearch", None)
+    for name in ("usearch", "usearch.index"):
+        monkeypatch.setitem(sys.modules, name, None)
     rows = clustered(200)
     with pytest.raises(IndexFailedError, match=r"^usearch could not be loaded: "):
         Hnsw(32)
     with pytest.warns(RuntimeWarning, match=r"^usearch could not be loaded: .* found exactly"):
         found = find_neighbors(rows, 5, method="usearch")
     assert np.array_equal(found.indices, find_neighbors(rows, 5).indices)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a shell script stands for the interpreter")
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ("kill -SEGV $$", "usearch died with signal 11 when it was tried"),
+        ("echo 'no such instruction' >&2; exit 3", "usearch failed when it was tried: no such"),
+    ],
+)
+def test_a_library_that_dies_does_so_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, words: str
+) -> None:
+    interpreter = tmp_path / "python"
+    interpreter.write_text(f"#!/bin/sh\n{script}\n")
+    interpreter.chmod(0o755)
+    rows = clustered(200)
+    survives.cache_clear()
+    monkeypatch.setattr(sys, "executable", str(interpreter))
+    said: list[str] = []
+    found = find_neighbors(rows, 5, method="usearch", say=said.append)
+    assert len(said) == 1
+    assert words in said[0]
+    assert np.array_equal(found.indices, find_neighbors(rows, 5).indices)
+    # With the right interpreter it is tried once more.
+    monkeypatch.undo()
+    found = find_neighbors(rows, 5, method="usearch")
+    assert found.info is not None
+    assert found.info.method == "usearch"
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])

@@ -16,7 +16,8 @@ HEAVY = {"litellm", "onnxruntime", "tokenizers", "huggingface_hub", "onnx", "use
 # Where a heavy library may be imported, and then only inside a function.
 HOMES = {
     "litellm": ("rating",),
-    "onnxruntime": ("embedding",),
+    # It must be loaded before usearch, see `knn.hnsw`.
+    "onnxruntime": ("embedding", "knn"),
     "tokenizers": ("embedding",),
     "huggingface_hub": ("embedding",),
     "onnx": ("embedding",),

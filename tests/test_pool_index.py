@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -167,9 +168,8 @@ def test_a_damaged_index_never_reaches_the_library(run):
 
 
 def test_without_the_library_every_sample_is_compared_and_that_is_said(run, monkeypatch):
-    for name in [name for name in sys.modules if name.split(".")[0] == "usearch"]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "usearch", None)
+    for name in ("usearch", "usearch.index"):
+        monkeypatch.setitem(sys.modules, name, None)
     told = Told()
     opened = PoolIndex.open(run, narrator=told)
     found = opened.search(row=3, method="index")
@@ -177,6 +177,18 @@ def test_without_the_library_every_sample_is_compared_and_that_is_said(run, monk
     assert np.array_equal(found.rows, opened.search(row=3).rows)
     assert told.warnings[0].startswith("usearch could not be loaded: ")
     assert told.warnings[0].endswith(": every sample is compared instead")
+
+
+def test_a_text_can_be_embedded_after_the_index_was_loaded(run):
+    """In a process of its own: loaded in the wrong order, the two libraries end it."""
+    code = (
+        "import sys; from ds2_fast import PoolIndex; opened = PoolIndex.open(sys.argv[1]); "
+        "opened.build(); print(opened.search(text='hello', k=3, method='index').method)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, run], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "index\n"), done.stderr
 
 
 @pytest.mark.parametrize("method", ["exact", "index"])

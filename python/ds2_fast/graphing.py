@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ds2_fast import artifacts
 from ds2_fast.knn import MethodName, Neighbors, choose_method, need_of
 from ds2_fast.knn.finding import METHODS, run
-from ds2_fast.knn.hnsw import DEFAULT_SETTINGS, Hnsw, IndexFailedError, version
+from ds2_fast.knn.hnsw import DEFAULT_SETTINGS, Hnsw, IndexFailedError, survives, version
 from ds2_fast.knn.indexed import find_in
 from ds2_fast.knn.request import Request
 from ds2_fast.presets import GRAPH_WIDTH
@@ -131,6 +131,7 @@ def make_index(line: Line, features: Features, k: int = 0) -> Stage[Path]:
     def compute(progress: Progress) -> Hnsw:
         _check_graph_room(line, features, "usearch", k)
         Request(features.rows, 1, allow_zero=features.allow_zero).check()
+        survives()
         index = Hnsw(dim)
         index.add(features.rows, progress=progress)
         return index

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +21,18 @@ if TYPE_CHECKING:
 
 LIBRARY = "usearch"
 _BLOCK = 1024  # rows between two calls of progress
+
+
+_TRIAL_SECONDS = 120
+_TRIAL = """
+import numpy as np
+from usearch.index import Index
+
+index = Index(ndim=24, metric="cos", dtype="f16")
+rows = np.eye(24, dtype=np.float32)
+index.add(np.arange(24, dtype=np.uint64), rows, threads=1)
+assert np.array_equal(index.search(rows, 2).keys[:, 0], np.arange(24))
+"""
 
 
 class IndexFailedError(Exception):
@@ -69,6 +84,7 @@ class Hnsw:
         self.settings = settings
         self.dim = dim
         with _named("be loaded"):
+            _load_runtime()
             from usearch.index import Index
 
             self._index: Any = Index(
@@ -162,6 +178,34 @@ class Hnsw:
         return index
 
 
+@cache
+def survives() -> None:
+    """Try the library in another process, once, so that its crash is not this one's.
+
+    Compiled code that does not suit a processor or a system ends the process without a word; what
+    it does to a trial with a few rows, it does there.
+
+    Raises:
+        IndexFailedError: the trial did not end well.
+    """
+    if not sys.executable:  # an interpreter inside another program cannot start itself
+        return
+    with _named("be tried"):
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", _TRIAL],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_TRIAL_SECONDS,
+            check=False,
+        )
+    if done.returncode:
+        last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
+        died = f"died with signal {-done.returncode}" if done.returncode < 0 else "failed"
+        raise IndexFailedError(
+            f"{LIBRARY} {died} when it was tried" + "".join(f": {line}" for line in last)
+        )
+
+
 def version() -> str:
     """The version of the library, which decides an index as its rows do.
 
@@ -169,9 +213,23 @@ def version() -> str:
         IndexFailedError: the library cannot be loaded.
     """
     with _named("be loaded"):
+        _load_runtime()
         import usearch
 
         return str(usearch.__version__)
+
+
+def _load_runtime() -> None:
+    """Load onnxruntime before usearch; a text may have to be embedded later in this process.
+
+    The other way around, loading onnxruntime ends the process: both bring parts of the C++ library
+    that the system then shares between them (usearch 2.26.6, onnxruntime 1.31.1, Linux; neither
+    RTLD_LOCAL nor RTLD_DEEPBIND helps). It takes 60 milliseconds.
+    """
+    with suppress(ImportError):
+        import onnxruntime
+
+        onnxruntime.disable_telemetry_events()
 
 
 @contextmanager
@@ -181,7 +239,7 @@ def _named(what: str) -> Iterator[None]:
         yield
     except (
         ImportError, OSError, RuntimeError, ValueError, TypeError, AttributeError, MemoryError,
-        AssertionError,
+        AssertionError, subprocess.SubprocessError,
     ) as error:  # fmt: skip
         reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
         raise IndexFailedError(f"{LIBRARY} could not {what}: {reason}") from error

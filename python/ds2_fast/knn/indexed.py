@@ -10,7 +10,7 @@ import numpy as np
 
 from ds2_fast.knn.cosine import cosines, first_of, nearest
 from ds2_fast.knn.graph import GraphInfo, Neighbors
-from ds2_fast.knn.hnsw import DEFAULT_SETTINGS, Hnsw, HnswSettings
+from ds2_fast.knn.hnsw import DEFAULT_SETTINGS, Hnsw, HnswSettings, survives
 from ds2_fast.knn.need import Need
 from ds2_fast.knn.recall import CERTAIN, Recall, measure_recall, sample_rows
 from ds2_fast.knn.request import Request
@@ -31,6 +31,7 @@ class RecallMissedError(Exception):
 def find(request: Request) -> Neighbors:
     """Build an index of the rows in memory and take the graph from it."""
     request.check()
+    survives()
     index = Hnsw(request.rows.shape[1])
     told = request.progress
     # Adding takes about two thirds of the time.
