@@ -333,6 +333,7 @@ def test_misuse_is_named(run):
         opened.add(ids=["a"])
     with pytest.raises(ValueError, match=r"^2 samples are added, with 1 ids$"):
         opened.add(rows[:2], ["a"])
+    assert opened.add(rows[:0]) == range(COUNT, COUNT)
     assert not (run / "added.parquet").exists()
 
 

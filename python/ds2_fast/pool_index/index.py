@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,6 +15,7 @@ from ds2_fast.errors import PoolError
 from ds2_fast.features import Features
 from ds2_fast.knn.cosine import cosines, first_of, nearest
 from ds2_fast.pool_index.added import Added, load_added, save_added
+from ds2_fast.pool_index.ids import Ids
 from ds2_fast.pool_index.matches import Match, Matches
 from ds2_fast.pool_index.model import TextModel
 from ds2_fast.pool_index.samples import Samples
@@ -63,6 +63,7 @@ class PoolIndex:
         self._narrator = narrator
         self._threads = threads
         self._samples = Samples(run, manifest, narrator)
+        self._ids = Ids(self._samples, len(features.rows))
         self._indexes: StoredIndexes | None = None
 
     @classmethod
@@ -220,11 +221,13 @@ class PoolIndex:
         for name, values in zip(("ids", "texts"), given, strict=True):
             if len(values) != len(rows):
                 raise ValueError(f"{len(rows)} samples are added, with {len(values)} {name}")
+        if not len(rows):
+            return range(len(self), len(self))
         with open_run(self.run, _core.__version__) as opened:
             check_current(opened, self.features)
             # Another process may have added some.
             self._added = load_added(self.run, rows.shape[1], self.features.digest)
-            self._check_new(given[0])
+            self._ids.check_new(given[0], self._added.ids)
             first = len(self)
             self._added = self._added.with_more(rows, given[0], given[1], source)
             save_added(self.run, self._added, self.features.digest)
@@ -298,47 +301,13 @@ class PoolIndex:
 
     def _row_of(self, row: int | None, id: str | None) -> int | None:
         if id is not None:
-            return self._find(id)
+            return self._ids.find(id, self._added.ids)
         if row is not None and not 0 <= row < len(self):
             raise PoolError(
                 f"there is no row {row}: the pool has {len(self):,}, added ones included",
                 "rows count from 0",
             )
         return row
-
-    def _find(self, name: str) -> int:
-        total = len(self.features.rows)
-        places = self._rows_by_id.get(name, []) + [
-            total + place for place, own in enumerate(self._added.ids) if own == name
-        ]
-        if not places:
-            raise PoolError(f"no sample has the id `{name}`", "ask for it by `--row`")
-        if len(places) > 1:
-            rows = " and ".join(str(place) for place in places[:2])
-            raise PoolError(
-                f"{len(places)} samples have the id `{name}`, rows {rows} first",
-                "ask for one by `--row`",
-            )
-        return places[0]
-
-    @cached_property
-    def _rows_by_id(self) -> dict[str, list[int]]:
-        found: dict[str, list[int]] = {}
-        for row, name in enumerate(self._samples.ids()):
-            if name is not None:
-                found.setdefault(name, []).append(row)
-        return found
-
-    def _check_new(self, ids: Sequence[str | None]) -> None:
-        seen = {own for own in self._added.ids if own is not None}
-        for name in ids:
-            if name is not None and (name in seen or name in self._rows_by_id):
-                raise PoolError(
-                    f"a sample with the id `{name}` is there already",
-                    "leave it out, or give it another id",
-                )
-            if name is not None:
-                seen.add(name)
 
     def _row(self, row: int | None) -> NDArray[Any]:
         assert row is not None, "a query without text and vectors is a row"
