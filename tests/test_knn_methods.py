@@ -57,9 +57,62 @@ def test_auto_decides_and_says_why() -> None:
     assert found.info is not None
     assert (found.info.method, found.info.asked) == ("exact", "auto")
     assert found.info.why == "the exact search is quick enough for 300 rows"
-    assert choose_method("usearch", 300) == ("usearch", "asked for")
-    with pytest.raises(ValueError, match=r"^method: expected one of exact, usearch, auto, got "):
+    assert choose_method("usearch", 300, 0.99) == ("usearch", "asked for")
+    assert choose_method("auto", 300_000, 0.99)[0] == "exact"
+    assert choose_method("auto", 300_001, 0.99) == (
+        "approx",
+        "300,001 rows are more than 300,000, and nearly all neighbors are enough",
+    )
+    assert choose_method("auto", 400_000, 1.0) == ("exact", "a recall of 1 was asked for")
+    expected = r"^method: expected one of exact, approx, usearch, auto, got "
+    with pytest.raises(ValueError, match=expected):
         find_neighbors(rows, method="annoy")  # type: ignore[arg-type]
+
+
+def test_the_approximate_method_finds_nearly_all_and_measures_how_nearly() -> None:
+    rows = clustered(9000).astype(np.float16)
+    exact = find_neighbors(rows, 10)
+    found = find_neighbors(rows, 10, method="approx", recall=0.9)
+    assert found.info is not None
+    info = found.info
+    assert (info.method, info.recall_asked, info.kernel) == ("approx", 0.9, _core.kernel_name())
+    assert info.recall.rows == 1000
+    assert 0.9 <= info.recall.value <= info.recall.high
+    true = np.mean(found.similarities >= exact.similarities[:, -1:])
+    assert info.recall.low - 0.01 <= true <= info.recall.high + 0.01
+    assert info.settings["probes"] in range(1, 143)
+    _core.check_graph(found.indices, found.similarities)
+    again = find_neighbors(rows, 10, method="approx", recall=0.9, threads=1)
+    np.testing.assert_array_equal(found.indices, again.indices)
+    np.testing.assert_array_equal(found.similarities, again.similarities)
+
+
+def test_few_rows_are_searched_exactly_by_the_approximate_method() -> None:
+    found = find_neighbors(clustered(300), 5, method="approx")
+    np.testing.assert_array_equal(found.indices, find_neighbors(clustered(300), 5).indices)
+    assert found.info is not None
+    assert found.info.recall.rows is None
+    with pytest.raises(ValueError, match=r"for a recall of 1 take `exact`$"):
+        find_neighbors(clustered(300), 5, method="approx", recall=1.0)
+
+
+def test_every_kernel_of_this_machine_finds_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = clustered(2000)
+    monkeypatch.setenv("DS2_FAST_KERNEL", "abacus")
+    with pytest.raises(
+        ValueError, match=r"^DS2_FAST_KERNEL is `abacus`; this machine runs "
+    ) as told:
+        find_neighbors(rows)
+    names = str(told.value).rpartition("runs ")[2].split(", ")
+    assert names[-1] == "portable"
+    digests = set()
+    for name in names:
+        monkeypatch.setenv("DS2_FAST_KERNEL", name)
+        found = find_neighbors(rows)
+        assert found.info is not None
+        assert found.info.kernel == name
+        digests.add(found.indices.tobytes() + found.similarities.tobytes())
+    assert len(digests) == 1
 
 
 @pytest.mark.parametrize("value", [0, -0.5, 1.5])

@@ -25,6 +25,8 @@ __all__ = [
     "expected_consensus",
     "fit_transition",
     "fit_transition_reference",
+    "kernel_name",
+    "knn_approx",
     "knn_exact",
     "lexical_embed",
     "neighbor_information",
@@ -38,6 +40,44 @@ __all__ = [
 
 __version__: str
 debug_build: bool
+
+def kernel_name() -> str:
+    """Name the routine that searches run on.
+
+    Returns:
+        The one that the environment variable `DS2_FAST_KERNEL` names, or the fastest of this
+        machine: `avx512vnni`, `avxvnni`, `avx512vl`, `avx2` or `portable`.
+
+    Raises:
+        ValueError: if the variable names none of this machine.
+    """
+
+def knn_approx(
+    rows: NDArray[np.float32] | NDArray[np.float16],
+    k: int,
+    recall: float,
+    threads: int | None,
+    allow_zero: bool,
+    progress: Callable[[int, int], object] | None,
+) -> tuple[NDArray[np.uint32], NDArray[np.float32], tuple[float, float, float, int, int]]:
+    """Find nearly all of the `k` nearest other rows of every row by cosine similarity.
+
+    Args:
+        rows: as of `knn_exact`.
+        k: neighbors per row, at least 1.
+        recall: share of the true neighbors to find at least, in (0, 1).
+        threads: as of `knn_exact`.
+        allow_zero: as of `knn_exact`.
+        progress: as of `knn_exact`.
+
+    Returns:
+        Indices and similarities, as of `knn_exact`, and of the recall: what was measured, its 95 %
+        interval, on how many rows (0: the search was exact), and how many clusters a row was
+        compared with.
+
+    Raises:
+        TypeError, ValueError: as of `knn_exact`, and if `recall` is not in (0, 1).
+    """
 
 def knn_exact(
     rows: NDArray[np.float32] | NDArray[np.float16],

@@ -40,7 +40,7 @@ def make_graph(
         line: where the artifacts go.
         features: rows to seek neighbors in.
         k: neighbors per sample, fewer than there are samples.
-        method: `exact`, `usearch` or `auto`, checked.
+        method: a name of `MethodName`, checked.
         recall: share of the true neighbors that is enough, checked.
         threads: at most so many; None for all.
 
@@ -48,7 +48,7 @@ def make_graph(
         RunError: if there is not enough memory or disk.
     """
     rows = len(features.rows)
-    chosen, why = choose_method(method, rows)
+    chosen, why = choose_method(method, rows, recall)
     inputs, find = {"features": features.digest}, METHODS[chosen].find
     notices: tuple[str, ...] = ()
     if chosen == "usearch":

@@ -79,11 +79,12 @@ def neighbor_options(command: Command) -> Command:
         (
             click.option(
                 "--knn",
-                type=click.Choice(["exact", "usearch", "auto"]),
+                type=click.Choice(["exact", "approx", "usearch", "auto"]),
                 default="auto",
                 show_default=True,
-                help="How neighbors are found: exact compares all pairs; usearch builds an index "
-                "that is kept in the run directory.",
+                help="How neighbors are found: exact compares all pairs; approx each sample with "
+                "the clusters near it; usearch builds an index that is kept in the run directory. "
+                "auto: exact up to 300,000 samples, then approx.",
             ),
             click.option(
                 "--recall",

@@ -18,7 +18,7 @@ def find(request: Request) -> Neighbors:
         asked="exact",
         why="asked for",
         dtype=str(rows.dtype),
-        kernel=None,
+        kernel=_core.kernel_name(),
         recall_asked=1.0,
         recall=CERTAIN,
     )

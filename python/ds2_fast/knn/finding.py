@@ -9,12 +9,12 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from ds2_fast.knn import exact, indexed
+from ds2_fast.knn import approx, exact, indexed
 from ds2_fast.knn.graph import GraphInfo, Neighbors
 from ds2_fast.knn.hnsw import IndexFailedError
-from ds2_fast.knn.indexed import RecallMissedError
 from ds2_fast.knn.need import Need
 from ds2_fast.knn.reading import map_embeddings
+from ds2_fast.knn.recall import RecallMissedError
 from ds2_fast.knn.request import Request
 from ds2_fast.progress import Progress, silent
 
@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-MethodName = Literal["exact", "usearch", "auto"]
+MethodName = Literal["exact", "approx", "usearch", "auto"]
+
+EXACT_ROWS = 300_000
+"""Rows up to which `auto` compares all pairs: seconds, where the approximate method saves few."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,7 @@ class Method:
 
 METHODS: dict[str, Method] = {
     "exact": Method(exact.find, exact.need, measured=False),
+    "approx": Method(approx.find, approx.need, measured=True),
     "usearch": Method(indexed.find, indexed.need, measured=True),
 }
 
@@ -60,21 +64,31 @@ def check_choice(method: str, recall: float) -> None:
         raise ValueError(f"method: expected one of {names}, got {method!r}")
     if not 0 < recall <= 1:
         raise ValueError(f"recall must lie in (0, 1], got {recall:g}")
+    if method == "approx" and recall == 1:
+        raise ValueError("`approx` finds nearly all neighbors; for a recall of 1 take `exact`")
 
 
-def choose_method(method: str, rows: int) -> tuple[str, str]:
+def choose_method(method: str, rows: int, recall: float) -> tuple[str, str]:
     """Decide on the method.
 
     Args:
         method: a name of `MethodName`, checked.
         rows: N.
+        recall: the share of the true neighbors that is enough.
 
     Returns:
         A name of `METHODS`, and why, in a sentence.
     """
     if method != "auto":
         return method, "asked for"
-    return "exact", f"the exact search is quick enough for {rows:,} rows"
+    if rows <= EXACT_ROWS:
+        return "exact", f"the exact search is quick enough for {rows:,} rows"
+    if recall == 1:
+        return "exact", "a recall of 1 was asked for"
+    return (
+        "approx",
+        f"{rows:,} rows are more than {EXACT_ROWS:,}, and nearly all neighbors are enough",
+    )
 
 
 def need_of(method: str, rows: int, dim: int, k: int) -> Need:
@@ -107,9 +121,12 @@ def find_neighbors(
     then row ascending; equal rows are neighbors of each other.
 
     `exact` compares every pair; its result is the same, byte for byte, for any number of threads
-    and on any machine. `usearch` compares each row with the candidates an HNSW index names: the
-    similarities are as true, some neighbors are missed, and how many is measured on 1,000 rows. Its
-    result is the same for any number of threads, on the same machine and version of usearch. Where
+    and on any machine. `approx` compares each row with the rows of the clusters near it: the
+    similarities are as true, some neighbors are missed, no more than `recall` allows, which is
+    measured on 1,000 rows whose true neighbors are computed; fewer than 8,192 rows are searched
+    exactly. Its result, too, is the same everywhere. `usearch` compares each row with the
+    candidates an HNSW index names: as true, as incomplete and measured in the same way. Its result
+    is the same for any number of threads, on the same machine and version of usearch. Where
     it misses the recall asked for, or the library fails, the exact method is used instead, and
     `info.notices` and `say` tell of it.
 
@@ -118,7 +135,7 @@ def find_neighbors(
             length. An array, a memory map (neither is copied), or the path of a `.npy` file, which
             is mapped.
         k: neighbors per sample, 1 <= k < N.
-        method: `exact`, `usearch`, or `auto`, which decides by the number of rows.
+        method: `exact`, `approx`, `usearch`, or `auto`: `exact` up to 300,000 rows, else `approx`.
         recall: share of the true neighbors that is enough, in (0, 1]; `exact` finds all.
         threads: threads to use, at least 1; None = one per core.
         allow_zero: accept rows of zeros, whose similarity to every row is 0.
@@ -136,8 +153,8 @@ def find_neighbors(
             one.
         PoolError: if the file at the path cannot be read as embeddings.
 
-    Cost: `exact`: about `N^2 d` floating-point operations (52,002 x 384: seconds on two cores);
-    beside the result about `d + 8 k + 40` bytes a row. `usearch`: O(N log N d), about a
+    Cost: `exact`: at most `N^2 d` operations on bytes (52,002 x 384: 2 s on two cores); beside the
+    result about `d + 60` bytes a row. `approx`: `O(N^1.5 d)`. `usearch`: O(N log N d), about a
     millisecond a row.
 
     Source: the DS2 paper, arXiv 2410.10877, k-NN score clusterability. Deviation: D2 (a row is not
@@ -152,7 +169,7 @@ def find_neighbors(
     if isinstance(embeddings, str | Path):
         embeddings = map_embeddings(embeddings)
     rows = len(embeddings) if hasattr(embeddings, "__len__") else 0
-    chosen, why = choose_method(method, rows)
+    chosen, why = choose_method(method, rows, recall)
     request = Request(embeddings, k, recall, threads, allow_zero, progress)
     found = run(chosen, METHODS[chosen].find, request, asked=method, why=why)
     for notice in found.info.notices if found.info else ():

@@ -18,7 +18,7 @@ class GraphInfo:
     """How a graph was found, and how near to the exact one it is.
 
     Attributes:
-        method: `exact` or `usearch`: the one that found the graph.
+        method: `exact`, `approx` or `usearch`: the one that found the graph.
         asked: the one that was asked for, `auto` included.
         why: in a sentence, why `method` was taken.
         dtype: numbers in which candidates were compared; similarities always come from float64.

@@ -12,7 +12,13 @@ from ds2_fast.knn.cosine import cosines, first_of, nearest
 from ds2_fast.knn.graph import GraphInfo, Neighbors
 from ds2_fast.knn.hnsw import DEFAULT_SETTINGS, Hnsw, HnswSettings, survives
 from ds2_fast.knn.need import Need
-from ds2_fast.knn.recall import CERTAIN, Recall, measure_recall, sample_rows
+from ds2_fast.knn.recall import (
+    CERTAIN,
+    Recall,
+    RecallMissedError,
+    measure_recall,
+    sample_rows,
+)
 from ds2_fast.knn.request import Request
 
 if TYPE_CHECKING:
@@ -22,10 +28,6 @@ FIRST_EXPANSION = 64
 RAISES = 3
 """How often the expansion is doubled when the recall falls short, before the index is given up."""
 _BLOCK = 2048
-
-
-class RecallMissedError(Exception):
-    """The index does not reach the recall asked for; the message says what it reaches."""
 
 
 def find(request: Request) -> Neighbors:

@@ -48,6 +48,10 @@ CERTAIN = Recall(1.0, 1.0, 1.0, None)
 """The recall of an exact search."""
 
 
+class RecallMissedError(Exception):
+    """A search does not reach the recall asked for; the message says what it reaches."""
+
+
 def sample_rows(rows: int, *, size: int = SAMPLE_ROWS) -> NDArray[np.int64]:
     """Draw the rows to measure on: the same ones for the same number of rows, ascending.
 

@@ -13,8 +13,8 @@ from ds2_fast.atomic import atomic_path
 from ds2_fast.errors import RunError
 from ds2_fast.graphing import make_index
 from ds2_fast.knn.hnsw import DEFAULT_SETTINGS, Hnsw, IndexFailedError
-from ds2_fast.knn.indexed import FIRST_EXPANSION, RecallMissedError, measure_index
-from ds2_fast.knn.recall import Recall
+from ds2_fast.knn.indexed import FIRST_EXPANSION, measure_index
+from ds2_fast.knn.recall import Recall, RecallMissedError
 from ds2_fast.knn.request import Request
 from ds2_fast.line import Line
 from ds2_fast.pool_index.added import TABLE, Added

@@ -1,13 +1,14 @@
 //! Binding of `ds2_core::knn`.
 
-use ds2_core::knn::{KnnOptions, check_graph, find_neighbors};
-use ds2_core::{Element, Rows};
+use ds2_core::dot::Kernel;
+use ds2_core::knn::{KnnOptions, Neighbors, Recall, check_graph, find_nearly, find_neighbors};
+use ds2_core::{Element, Progress};
 use half::f16;
 use numpy::{Ix2, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray2, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
-use crate::arrays::{borrow, describe};
+use crate::arrays::{borrow, describe, rows};
 use crate::detached::detached;
 use crate::error::to_py;
 
@@ -23,28 +24,72 @@ fn knn_exact<'py>(
     progress: Option<Py<PyAny>>,
 ) -> PyResult<Graph<'py>> {
     let options = KnnOptions { threads, allow_zero, ..KnnOptions::new(k) };
-    if rows.cast::<PyArray2<f32>>().is_ok() {
-        search(&borrow::<f32, Ix2>(rows, "rows", EXPECTED)?, &options, progress)
-    } else if rows.cast::<PyArray2<f16>>().is_ok() {
-        search(&borrow::<f16, Ix2>(rows, "rows", EXPECTED)?, &options, progress)
-    } else {
-        Err(PyTypeError::new_err(format!("rows: expected {EXPECTED}, got {}", describe(rows))))
-    }
+    let (indices, similarities, _) = search(rows, &options, None, progress)?;
+    Ok((indices, similarities))
 }
+
+/// Find nearly all of the `k` nearest other rows of every row, and measure how nearly.
+#[pyfunction]
+fn knn_approx<'py>(
+    rows: &Bound<'py, PyAny>,
+    k: usize,
+    recall: f64,
+    threads: Option<usize>,
+    allow_zero: bool,
+    progress: Option<Py<PyAny>>,
+) -> PyResult<Approximation<'py>> {
+    let options = KnnOptions { threads, allow_zero, ..KnnOptions::new(k) };
+    let (indices, similarities, recall) = search(rows, &options, Some(recall), progress)?;
+    Ok((indices, similarities, (recall.mean, recall.low, recall.high, recall.rows, recall.probes)))
+}
+
+/// The kernel that searches run on, the one the environment names or the fastest.
+#[pyfunction]
+fn kernel_name() -> PyResult<&'static str> {
+    Kernel::chosen().map(Kernel::name).map_err(to_py)
+}
+
+/// A graph, and of its recall: mean, low, high, rows, probes.
+type Approximation<'py> =
+    (Bound<'py, PyArray2<u32>>, Bound<'py, PyArray2<f32>>, (f64, f64, f64, usize, usize));
+type Found<'py> = (Bound<'py, PyArray2<u32>>, Bound<'py, PyArray2<f32>>, Recall);
 
 const EXPECTED: &str = "float32 or float16 (N, d)";
 
-fn search<'py, T: Element + numpy::Element>(
-    array: &PyReadonlyArray2<'py, T>,
+/// Search rows of either type, exactly or at a recall.
+fn search<'py>(
+    rows: &Bound<'py, PyAny>,
     options: &KnnOptions,
+    recall: Option<f64>,
     progress: Option<Py<PyAny>>,
-) -> PyResult<Graph<'py>> {
-    let (len, dim, values) = (array.shape()[0], array.shape()[1], array.as_slice()?);
-    let rows = Rows::new(values, len, dim).map_err(to_py)?;
-    let found = detached(array.py(), progress, |progress| find_neighbors(rows, options, progress))?;
-    let indices = PyArray1::from_vec(array.py(), found.indices).reshape([len, found.k])?;
-    let similarities = PyArray1::from_vec(array.py(), found.similarities).reshape([len, found.k])?;
-    Ok((indices, similarities))
+) -> PyResult<Found<'py>> {
+    let py = rows.py();
+    let (len, found) = if rows.cast::<PyArray2<f32>>().is_ok() {
+        let rows = borrow::<f32, Ix2>(rows, "rows", EXPECTED)?;
+        (rows.shape()[0], detached_search(&rows, options, recall, progress)?)
+    } else if rows.cast::<PyArray2<f16>>().is_ok() {
+        let rows = borrow::<f16, Ix2>(rows, "rows", EXPECTED)?;
+        (rows.shape()[0], detached_search(&rows, options, recall, progress)?)
+    } else {
+        return Err(PyTypeError::new_err(format!("rows: expected {EXPECTED}, got {}", describe(rows))));
+    };
+    let (neighbors, recall) = found;
+    let indices = PyArray1::from_vec(py, neighbors.indices).reshape([len, neighbors.k])?;
+    let similarities = PyArray1::from_vec(py, neighbors.similarities).reshape([len, neighbors.k])?;
+    Ok((indices, similarities, recall))
+}
+
+fn detached_search<T: Element + numpy::Element>(
+    array: &PyReadonlyArray2<'_, T>,
+    options: &KnnOptions,
+    recall: Option<f64>,
+    progress: Option<Py<PyAny>>,
+) -> PyResult<(Neighbors, Recall)> {
+    let rows = rows(array)?;
+    detached(array.py(), progress, |progress: Progress<'_>| match recall {
+        Some(recall) => find_nearly(rows, options, recall, progress),
+        None => find_neighbors(rows, options, progress).map(|found| (found, Recall::EXACT)),
+    })
 }
 
 /// Check that two `(N, k)` arrays are a neighbor graph over its own rows.
@@ -68,5 +113,7 @@ fn check_graph_of(
 
 pub(crate) fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(knn_exact, m)?)?;
+    m.add_function(wrap_pyfunction!(knn_approx, m)?)?;
+    m.add_function(wrap_pyfunction!(kernel_name, m)?)?;
     m.add_function(wrap_pyfunction!(check_graph_of, m)?)
 }

@@ -34,7 +34,7 @@ const MOST_PROBES: usize = 256;
 pub struct Recall {
     /// The share of the true neighbors that were found; one that is as near as the k-th counts as true.
     pub mean: f64,
-    /// Lower end of its 95 % interval: Wilson's, with as many trials as the spread between rows allows for.
+    /// Lower end of its 95 % interval: Wilson's, a row one trial, as the neighbors of a row are missed together.
     pub low: f64,
     /// Upper end.
     pub high: f64,

@@ -73,21 +73,13 @@ impl Sample {
 
     /// Measure the recall of a search.
     pub(crate) fn recall(&self, found: &Neighbors, probes: usize) -> Recall {
-        let k = found.k as f64;
-        let shares: Vec<f64> = (self.rows.iter().enumerate())
-            .map(|(at, &row)| {
-                let last = self.neighbors.row(at).1[found.k - 1];
-                // As near as the k-th is near enough: among equals, which are listed is decided by row.
-                found.row(row as usize).1.iter().filter(|&&similarity| similarity >= last).count() as f64 / k
-            })
-            .collect();
-        let rows = shares.len() as f64;
-        let mean = shares.iter().sum::<f64>() / rows;
-        let variance = shares.iter().map(|share| (share - mean).powi(2)).sum::<f64>() / (rows - 1.0).max(1.0);
-        // Neighbors of one row are missed together: fewer trials than neighbors.
-        let binomial = mean * (1.0 - mean) / k;
-        let inflation = if binomial > 0.0 { (variance / binomial).max(1.0) } else { k };
-        let (low, high) = wilson(mean, rows * k / inflation);
+        let hits = self.rows.iter().enumerate().map(|(at, &row)| {
+            let last = self.neighbors.row(at).1[found.k - 1];
+            // As near as the k-th is near enough: among equals, which are listed is decided by row.
+            found.row(row as usize).1.iter().filter(|&&similarity| similarity >= last).count()
+        });
+        let mean = hits.sum::<usize>() as f64 / self.neighbors.indices.len() as f64;
+        let (low, high) = wilson(mean, self.rows.len() as f64);
         Recall { mean, low, high, rows: self.rows.len(), probes }
     }
 }
