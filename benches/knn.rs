@@ -1,15 +1,16 @@
-//! The exact neighbor search on made rows: every kernel of the machine, both types of rows, crowds of duplicates.
+//! The neighbor search on made rows: the block product and the exact search of every kernel of the machine,
+//! both types of rows, crowds of duplicates, the approximate search.
 //!
 //! Throughput is in pairs of coordinates: N^2 d / 2 of them are multiplied and added, so elements/s times two
-//! are floating-point operations per second.
+//! are operations per second. `limits.rs` says how many there can be.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use ds2_core::Rows;
-use ds2_core::dot::Kernel;
-use ds2_core::knn::{KnnOptions, find_neighbors};
+use ds2_core::dot::{FullDepth, Kernel};
+use ds2_core::knn::{KnnOptions, find_nearly, find_neighbors};
 use half::f16;
 
-const ROWS: usize = 4096;
+const ROWS: usize = 16_384;
 const DIM: usize = 384;
 
 /// Rows around a few hundred centers: similarities spread as those of embedded text do.
@@ -23,32 +24,47 @@ fn rows() -> Vec<f32> {
     (0..ROWS * DIM).map(|at| centers[at / DIM % 300 * DIM + at % DIM] + draw()).collect()
 }
 
-fn knn(c: &mut Criterion) {
+/// The block product alone, to the end of every row.
+fn products(c: &mut Criterion) {
+    let mut group = c.benchmark_group("block product at full depth");
+    for kernel in Kernel::available() {
+        for dim in [64, DIM, 1024] {
+            let mut product = FullDepth::new(kernel, dim);
+            group.throughput(Throughput::Elements(product.operations() / 2));
+            group.bench_function(BenchmarkId::new(kernel.name(), dim), |b| b.iter(|| product.run()));
+        }
+    }
+    group.finish();
+}
+
+fn searches(c: &mut Criterion) {
     let single = rows();
     let half: Vec<f16> = single.iter().map(|&value| f16::from_f32(value)).collect();
-    // Every row eight hundred times: the f32 product tells none of them apart.
+    // Five rows, each three thousand times: no bound tells them apart.
     let crowded: Vec<f32> = single[..5 * DIM].iter().copied().cycle().take(ROWS * DIM).collect();
-    let mut group = c.benchmark_group("knn, 4096 x 384");
+    let [single, crowded] = [&single, &crowded].map(|rows| Rows::new(rows, ROWS, DIM).expect("fits"));
+    let half = Rows::new(&half, ROWS, DIM).expect("fits");
+    let mut group = c.benchmark_group("neighbors, 16384 x 384");
     group.sample_size(10).throughput(Throughput::Elements((ROWS * ROWS * DIM / 2) as u64));
     for kernel in Kernel::available() {
         let options = KnnOptions { kernel: Some(kernel), ..KnnOptions::new(10) };
-        let rows = Rows::new(&single, ROWS, DIM).expect("fits");
         group.bench_function(BenchmarkId::new("f32, k = 10", kernel.name()), |b| {
-            b.iter(|| find_neighbors(rows, &options, &mut |_, _| true));
+            b.iter(|| find_neighbors(single, &options, &mut |_, _| true));
         });
     }
-    let rows = Rows::new(&half, ROWS, DIM).expect("fits");
     for k in [10, 50] {
         group.bench_function(BenchmarkId::new("f16", format!("k = {k}")), |b| {
-            b.iter(|| find_neighbors(rows, &KnnOptions::new(k), &mut |_, _| true));
+            b.iter(|| find_neighbors(half, &KnnOptions::new(k), &mut |_, _| true));
         });
     }
-    let rows = Rows::new(&crowded, ROWS, DIM).expect("fits");
     group.bench_function("f32, k = 10, crowds of equal rows", |b| {
-        b.iter(|| find_neighbors(rows, &KnnOptions::new(10), &mut |_, _| true));
+        b.iter(|| find_neighbors(crowded, &KnnOptions::new(10), &mut |_, _| true));
+    });
+    group.bench_function("f32, k = 10, recall .99", |b| {
+        b.iter(|| find_nearly(single, &KnnOptions::new(10), 0.99, &mut |_, _| true));
     });
     group.finish();
 }
 
-criterion_group!(benches, knn);
+criterion_group!(benches, products, searches);
 criterion_main!(benches);

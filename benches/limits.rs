@@ -1,5 +1,5 @@
-//! What the machine can do at most: multiply-add peaks and read bandwidths, and the floor they put under the
-//! exact graph.
+//! What the machine can do at most: multiply-add peaks and read bandwidths, the floor they put under the exact
+//! graph, and how near the block products of the neighbor search come to it.
 //!
 //! ```sh
 //! cargo bench -p ds2-benches --bench limits -- 52002 384 2   # rows, dimensions, threads
@@ -17,6 +17,8 @@ use std::hint::black_box;
 use std::sync::Barrier;
 use std::thread;
 use std::time::Instant;
+
+use ds2_core::dot::{FullDepth, Kernel};
 
 /// Timed runs of one figure.
 const RUNS: usize = 31;
@@ -226,6 +228,16 @@ fn memory(name: &'static str, kibibytes: usize) -> Unit {
     Unit { name, per_round: bytes as f64, make: Some(Box::new(make)) }
 }
 
+/// The block product of a neighbor search, at full depth.
+fn product(kernel: Kernel, dim: usize) -> Unit {
+    let make = move || -> Work {
+        let mut product = FullDepth::new(kernel, dim);
+        Box::new(move |rounds| (0..rounds).for_each(|_| _ = black_box(product.run())))
+    };
+    let per_round = FullDepth::new(kernel, dim).operations() as f64;
+    Unit { name: kernel.name(), per_round, make: Some(Box::new(make)) }
+}
+
 /// Rounds that take about [`SECONDS`]; finding out is the warm-up.
 fn calibrate(work: &mut Work) -> u64 {
     let mut rounds = 1;
@@ -298,6 +310,9 @@ fn main() {
     println!("median (best) of {RUNS} runs on 1 thread and on {threads}");
     println!("10^9 operations a second; floor of the exact graph of {rows} x {dim} on {threads} threads");
     print(&units(), threads, |best| format!("{:.3} s", operations / best / 1e9));
+    println!("the same, of the block product of each kernel");
+    let products: Vec<Unit> = Kernel::available().into_iter().map(|kernel| product(kernel, dim)).collect();
+    print(&products, threads, |best| format!("{:.3} s", operations / best / 1e9));
     println!("10^9 bytes read a second, from a buffer for each thread");
     let memories =
         [memory("256 KiB (L2)", 256), memory("4 MiB (L3)", 4 << 10), memory("256 MiB (DRAM)", 256 << 10)];

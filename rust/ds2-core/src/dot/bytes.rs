@@ -483,29 +483,30 @@ impl Lanes for Pairs256 {
     }
 }
 
-/// Lanes of an array, for the compiler to make registers of.
+/// Lanes of an array, for the compiler to make registers of: products of pairs of 16-bit numbers, as in
+/// `Pairs256`.
 #[derive(Clone, Copy)]
-struct Plain([i32; 8]);
+struct Plain([i32; 4]);
 
 impl Lanes for Plain {
-    const LANES: usize = 8;
-    type Unsigned = [i16; GROUP];
-    /// The groups transposed: coordinate by coordinate.
-    type Signed = [[i16; 8]; GROUP];
+    const LANES: usize = 4;
+    /// Two coordinates of the group, lane for lane, and the other two.
+    type Unsigned = ([i16; 8], [i16; 8]);
+    type Signed = ([i16; 8], [i16; 8]);
 
     #[inline(always)]
     unsafe fn splat(value: i32) -> Self {
-        Self([value; 8])
+        Self([value; 4])
     }
 
     #[inline(always)]
     unsafe fn load(from: &[i32]) -> Self {
-        Self(std::array::from_fn(|lane| from[lane]))
+        Self([from[0], from[1], from[2], from[3]])
     }
 
     #[inline(always)]
     unsafe fn store(self, to: &mut [i32]) {
-        to[..8].copy_from_slice(&self.0);
+        to[..4].copy_from_slice(&self.0);
     }
 
     #[inline(always)]
@@ -530,26 +531,35 @@ impl Lanes for Plain {
 
     #[inline(always)]
     unsafe fn at_least(self, other: Self) -> u64 {
-        (0..8).fold(0, |mask, lane| mask | u64::from(self.0[lane] >= other.0[lane]) << lane)
+        (0..4).fold(0, |mask, lane| mask | u64::from(self.0[lane] >= other.0[lane]) << lane)
     }
 
     #[inline(always)]
     unsafe fn unsigned(group: [u8; GROUP]) -> Self::Unsigned {
-        group.map(i16::from)
+        let [first, second, third, fourth] = group.map(i16::from);
+        (
+            [first, third, first, third, first, third, first, third],
+            [second, fourth, second, fourth, second, fourth, second, fourth],
+        )
     }
 
     #[inline(always)]
     unsafe fn signed(from: &[[i8; GROUP]]) -> Self::Signed {
-        std::array::from_fn(|at| std::array::from_fn(|lane| i16::from(from[lane][at])))
+        let bytes = from[..4].as_flattened();
+        let pairs: [i16; 8] = std::array::from_fn(|at| {
+            i16::from_le_bytes([bytes[2 * at], bytes[2 * at + 1]].map(i8::cast_unsigned))
+        });
+        (pairs.map(|pair| pair << 8 >> 8), pairs.map(|pair| pair >> 8))
     }
 
     #[inline(always)]
-    unsafe fn add_products(mut self, a: Self::Unsigned, b: Self::Signed) -> Self {
-        for (a, b) in a.into_iter().zip(b) {
-            for (sum, b) in self.0.iter_mut().zip(b) {
-                *sum += i32::from(a) * i32::from(b);
-            }
-        }
-        self
+    unsafe fn add_products(self, a: Self::Unsigned, b: Self::Signed) -> Self {
+        let product = |a: [i16; 8], b: [i16; 8], at: usize| i32::from(a[at]) * i32::from(b[at]);
+        Self(std::array::from_fn(|lane| {
+            let (low, high) = (2 * lane, 2 * lane + 1);
+            let first = product(a.0, b.0, low) + product(a.0, b.0, high);
+            let second = product(a.1, b.1, low) + product(a.1, b.1, high);
+            self.0[lane].wrapping_add(first).wrapping_add(second)
+        }))
     }
 }

@@ -15,6 +15,7 @@
 )]
 
 mod bytes;
+mod full_depth;
 #[cfg(test)]
 mod tests;
 mod tile;
@@ -32,6 +33,7 @@ use crate::{Error, Result};
 pub(crate) use bytes::{
     ByteTile, GROUP, NarrowBytes, PanelTerms, PerColumn, Reaching, STAGES, StripTerms, WideBytes,
 };
+pub use full_depth::FullDepth;
 pub(crate) use tile::{Narrow, TILE_COLUMNS, TILE_ROWS, Tile, Wide};
 
 /// Running sums of [`Kernel::dot`]; part of its definition, as it fixes the order of the additions.
