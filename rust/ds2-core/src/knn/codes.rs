@@ -1,39 +1,5 @@
-//! Rows as bytes, with what bounds the similarity of any two of them from above.
-//!
-//! # The bound
-//!
-//! Rows of unit length u are centered and rotated, `z = Q (u - m)` up to a distance r (see
-//! [`Rotation::error`]), and quantized with one step s for all: `z = s q + e`, q whole numbers in [-127, 127],
-//! so that what is clipped is part of e. For two rows
-//!
-//! ```text
-//! u.u' = v.v' + m.v + m.v' + m.m                 v = u - m
-//!      = v.v' + (m.u - m.m / 2) + (m.u' - m.m / 2)
-//! v.v' <= z.z' + 2 r Y + r^2                      Y >= |z|, |s q| of every row
-//! z.z' = s^2 q.q' + e.z' + s q.e' <= s^2 q.q' + Y (|e| + |e'|)
-//! ```
-//!
-//! Everything but `s^2 q.q'` is a sum of a term of one row and a term of the other. In units of `s^2` and
-//! rounded up they are whole numbers c, and
-//!
-//! ```text
-//! similarity <= s^2 (q.q' + c + c')
-//! ```
-//!
-//! The similarity that counts is computed in f64 and rounded to f32 (off by `u + d 2^-52`, `u = 2^-24`), the
-//! product with m is computed from rows rounded to f32 (off by `u |m|`), |e| and the like in f32 (their squares
-//! are off by `gamma_d`); all of it is in c. Y is the largest length measured, not assumed.
-//!
-//! Of the first coordinates alone, the heads h of z, with tails t:
-//!
-//! ```text
-//! z.z' <= s^2 q_h.q'_h + Y (|e_h| + |e'_h|) + (|t|^2 + |t'|^2) / 2
-//! ```
-//!
-//! again a sum of terms of the rows; the *allowance* of a row is what this term exceeds c by.
-//!
-//! A row whose k-th nearest neighbor known so far has similarity f has the *floor* `f / s^2`, rounded down: a
-//! pair whose sum lies below both floors is none of the k nearest of either row.
+//! Rows as bytes, with what bounds the similarity of any two of them from above: see `BOUND.md`, which the
+//! documentation of [`crate::knn`] contains, for what is computed here and why it holds.
 
 use bytemuck::{cast_slice, cast_slice_mut};
 use rayon::prelude::*;

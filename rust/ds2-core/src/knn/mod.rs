@@ -1,4 +1,6 @@
-//! Exact cosine k-nearest neighbors of every row among all other rows.
+//! Cosine k-nearest neighbors of every row among all other rows: all of them, or nearly all.
+//!
+#![doc = include_str!("BOUND.md")]
 
 mod approx;
 mod cells;
@@ -108,17 +110,17 @@ impl Neighbors {
 /// own. This is what the result is *exactly*: the same bytes for any number of threads, any kernel and any
 /// machine.
 ///
-/// `progress` is called from the calling thread with `(rows done, N)`: at the start, after every 16 pairs of
-/// blocks a thread (about half a second at d = 384), and at the end.
+/// `progress` is called from the calling thread with `(rows done, N)`: at the start, between units
+/// of work (several times a second), and at the end.
 ///
 /// # Method
 ///
 /// Rows are centered, rotated and quantized to bytes with one step, and sorted by cluster. A scan looks at each
 /// pair of rows once, near blocks of rows first: a whole number computed from the bytes bounds the similarity
-/// of the pair from above (the proof is in the documentation of the source, `knn/codes.rs`), and a pair is
-/// dropped only if this bound lies below the k-th largest similarity either row has found so far. The
-/// similarities of the few pairs left (about 30 a row for k = 10) are computed as defined. Where the first
-/// principal components hold most of what the rows hold, blocks of sums are abandoned early.
+/// of the pair from above (the proof is in the documentation of this module), and a pair is dropped only if this
+/// bound lies below the k-th largest similarity that either row has found so far. The similarities of the few
+/// pairs left (about 30 a row for k = 10) are computed as defined. Where the first principal components hold
+/// most of what the rows hold, blocks of sums are abandoned early.
 ///
 /// # Errors
 ///
