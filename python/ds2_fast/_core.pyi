@@ -15,6 +15,7 @@ __all__ = [
     "__version__",
     "agreement_by_distance",
     "check_graph",
+    "choose_centers",
     "compare_close_fit",
     "compress_ratings",
     "consensus_counts",
@@ -22,6 +23,7 @@ __all__ = [
     "curate_paper",
     "curate_reference",
     "debug_build",
+    "drop_duplicates",
     "expected_consensus",
     "fit_transition",
     "fit_transition_reference",
@@ -350,6 +352,35 @@ def published_order(
     curated: NDArray[np.int8], longtail: NDArray[np.float64], n: int
 ) -> NDArray[np.uint32]:
     """The `n` rows the published code chooses, in its order."""
+
+def drop_duplicates(
+    order: NDArray[np.uint32],
+    neighbors: NDArray[np.uint32],
+    similarities: NDArray[np.float32],
+    threshold: float,
+) -> tuple[NDArray[np.uint32], NDArray[np.uint32], NDArray[np.uint32], int]:
+    """Drop ranked rows that are graph neighbors of a better-ranked kept one, at `threshold` or above.
+
+    Returns:
+        rows kept, rows dropped, the kept row that stands for each dropped one; how many ranked rows
+        have no neighbor below the threshold, so that the graph may lack pairs of theirs.
+    """
+
+def choose_centers(
+    embeddings: NDArray[np.float32] | NDArray[np.float16],
+    chosen: NDArray[np.uint32],
+    candidates: NDArray[np.uint32],
+    groups: NDArray[np.uint32],
+    seats: list[int],
+    allow_zero: bool,
+    threads: int | None,
+    progress: Callable[[int, int], object] | None,
+) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
+    """Choose the candidates farthest from all that is chosen, ties by place, `seats` per group.
+
+    Returns:
+        the rows in the order of choice; the similarity of each to the nearest chosen before it.
+    """
 
 def compress_ratings(ratings: NDArray[np.float64]) -> NDArray[np.int8]:
     """Published compression of ratings 0..10 to scores 0..5; NaN becomes -1."""

@@ -5,7 +5,9 @@ mod arrays;
 mod consensus;
 mod curation;
 mod detached;
+mod duplicates;
 mod error;
+mod kcenter;
 mod knn;
 mod lexical;
 mod rated;
@@ -24,6 +26,8 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     answer::register(m)?;
     consensus::register(m)?;
     curation::register(m)?;
+    duplicates::register(m)?;
+    kcenter::register(m)?;
     knn::register(m)?;
     lexical::register(m)?;
     reference::register(m)?;

@@ -57,12 +57,17 @@ impl<'a, T: Element> Cosine<'a, T> {
     /// Symmetric bit for bit, the same on every kernel, exactly 1 for equal rows, and unchanged when a row
     /// is scaled by a power of two.
     pub(crate) fn similarity(&self, i: u32, j: u32, pair: &mut Pair) -> f32 {
+        let a = self.kernel.widen(self.rows.row(i as usize), &mut pair.0);
+        let b = self.kernel.widen(self.rows.row(j as usize), &mut pair.1);
+        self.between((i, a), (j, b))
+    }
+
+    /// [`similarity`](Self::similarity) of two rows whose values are at hand as f32.
+    pub(crate) fn between(&self, (i, a): (u32, &[f32]), (j, b): (u32, &[f32])) -> f32 {
         let square = self.squares[i as usize] * self.squares[j as usize];
         if square == 0.0 {
             return 0.0;
         }
-        let a = self.kernel.widen(self.rows.row(i as usize), &mut pair.0);
-        let b = self.kernel.widen(self.rows.row(j as usize), &mut pair.1);
         rounded(self.kernel.dot(a, b) / square.sqrt())
     }
 

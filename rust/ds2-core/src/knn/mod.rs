@@ -6,7 +6,7 @@ mod approx;
 mod cells;
 mod centroids;
 mod codes;
-mod cosine;
+pub(crate) mod cosine;
 mod graph;
 mod layout;
 mod lists;
