@@ -23,17 +23,14 @@ HOMES = {
     "onnx": ("embedding",),
     "usearch": ("knn",),
 }
-STAGES = ("knn", "lexical", "transition", "curation", "published", "longtail", "selection", "trust")
+STAGES = (
+    "knn", "lexical", "transition", "curation", "published", "longtail", "selection", "duplicates",
+    "quotas", "kcenter", "trust",
+)  # fmt: skip
 LINE = (
-    "__init__",
-    "pipeline",
-    "analysis",
-    "fitting",
-    "artifacts",
-    "graphing",
-    "scoresheet",
-    "report",
-)
+    "__init__", "pipeline", "analysis", "fitting", "choice", "safeguards", "artifacts", "graphing",
+    "scoresheet", "account", "report",
+)  # fmt: skip
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 

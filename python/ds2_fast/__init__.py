@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from ds2_fast._core import __version__ as __version__
     from ds2_fast.curation import Curated as Curated
     from ds2_fast.curation import curate as curate
+    from ds2_fast.duplicates import Distinct as Distinct
+    from ds2_fast.duplicates import drop_duplicates as drop_duplicates
     from ds2_fast.embedding import load_embedder as load_embedder
     from ds2_fast.errors import BudgetReachedError as BudgetReachedError
     from ds2_fast.errors import Ds2Error as Ds2Error
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from ds2_fast.errors import RatingError as RatingError
     from ds2_fast.errors import RunError as RunError
     from ds2_fast.errors import TrustError as TrustError
+    from ds2_fast.kcenter import Centers as Centers
+    from ds2_fast.kcenter import choose_centers as choose_centers
     from ds2_fast.knn import Neighbors as Neighbors
     from ds2_fast.knn import find_neighbors as find_neighbors
     from ds2_fast.lexical import embed_lexical as embed_lexical
@@ -39,6 +43,8 @@ if TYPE_CHECKING:
     from ds2_fast.pool import read_scores as read_scores
     from ds2_fast.pool import write_subset as write_subset
     from ds2_fast.pool_index import PoolIndex as PoolIndex
+    from ds2_fast.quotas import Seats as Seats
+    from ds2_fast.quotas import seat_groups as seat_groups
     from ds2_fast.rating import plan_rating as plan_rating
     from ds2_fast.selection import Ranking as Ranking
     from ds2_fast.selection import rank_samples as rank_samples
@@ -51,6 +57,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "_core": ("__version__",),
     "curation": ("Curated", "curate"),
+    "duplicates": ("Distinct", "drop_duplicates"),
     "embedding": ("load_embedder",),
     "errors": (
         "BudgetReachedError",
@@ -61,12 +68,14 @@ _HOMES = {
         "RunError",
         "TrustError",
     ),
+    "kcenter": ("Centers", "choose_centers"),
     "knn": ("Neighbors", "find_neighbors"),
     "lexical": ("embed_lexical",),
     "longtail": ("score_longtail",),
     "pipeline": ("Result", "embed", "rate", "select"),
     "pool": ("Pool", "Scores", "read_embeddings", "read_pool", "read_scores", "write_subset"),
     "pool_index": ("PoolIndex",),
+    "quotas": ("Seats", "seat_groups"),
     "rating": ("plan_rating",),
     "selection": ("Ranking", "rank_samples"),
     "transition": ("Transition", "fit_transition"),

@@ -359,7 +359,7 @@ def drop_duplicates(
     similarities: NDArray[np.float32],
     threshold: float,
 ) -> tuple[NDArray[np.uint32], NDArray[np.uint32], NDArray[np.uint32], int]:
-    """Drop ranked rows that are graph neighbors of a better-ranked kept one, at `threshold` or above.
+    """Drop ranked rows that are near a better-ranked kept one in the graph.
 
     Returns:
         rows kept, rows dropped, the kept row that stands for each dropped one; how many ranked rows

@@ -21,6 +21,7 @@ from ds2_fast.transition import Transition
 if TYPE_CHECKING:
     import polars as pl
 
+    from ds2_fast.choice import Choice
     from ds2_fast.rating.result import Ratings
 
 Paths = tuple[Path, ...]
@@ -152,24 +153,31 @@ LONGTAIL: Artifact[NDArray[np.float64]] = Artifact(
 )
 
 
-def _save_selection(frame: pl.DataFrame, paths: Paths) -> None:
+def _save_selection(value: Choice, paths: Paths) -> None:
     import polars as pl
 
-    frame.write_parquet(paths[0])
-    chosen = frame.filter(pl.col("ds2_selected")).sort("ds2_rank")["ds2_index"]
+    sheet = value.sheet
+    sheet.write_parquet(paths[0])
+    chosen = sheet.filter(pl.col("ds2_selected")).sort("ds2_rank")["ds2_index"]
     paths[1].write_bytes("".join(f"{row}\n" for row in chosen).encode())
+    _save_json(value.account, paths[2])
 
 
-def _load_selection(paths: Paths) -> pl.DataFrame:
+def _load_selection(paths: Paths) -> Choice:
     import polars as pl
 
-    return pl.read_parquet(paths[0])
+    from ds2_fast.choice import Choice
+
+    return Choice(pl.read_parquet(paths[0]), json.loads(paths[2].read_text("utf-8")))
 
 
-SELECTION: Artifact[pl.DataFrame] = Artifact(
-    ("scores.parquet", "selected.txt"), _save_selection, _load_selection
+SELECTION: Artifact[Choice] = Artifact(
+    ("scores.parquet", "selected.txt", "selection.json"),
+    _save_selection,
+    _load_selection,
+    version=2,
 )
-"""One row per pool row, in pool order; and the chosen rows' numbers, best first."""
+"""One row per pool row, in pool order; the chosen rows' numbers, best first; what was removed."""
 
 
 def _save_ratings(value: Ratings, paths: Paths) -> None:

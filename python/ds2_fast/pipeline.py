@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ds2_fast import artifacts
 from ds2_fast.analysis import Analysis, analyze
 from ds2_fast.atomic import atomic_path
+from ds2_fast.choice import Choice, make_choice
 from ds2_fast.curation import Mode
 from ds2_fast.errors import PoolError, TrustError
 from ds2_fast.features import make_features
@@ -21,11 +21,11 @@ from ds2_fast.knn import MethodName, check_choice
 from ds2_fast.line import Line, default_run_dir, open_line
 from ds2_fast.longtail import OWN_ROWS
 from ds2_fast.presets import PRESETS, Preset, PresetName, check_neighbors, neighbors_counted
-from ds2_fast.progress import QUIET, Narrator, Progress
+from ds2_fast.progress import QUIET, Narrator
+from ds2_fast.quotas import read_groups
 from ds2_fast.rundir import write_json
-from ds2_fast.scoresheet import score_sheet
+from ds2_fast.safeguards import Fill, Safeguards
 from ds2_fast.scoring import Rater, pool_scores, rate_pool
-from ds2_fast.selection import rank_samples
 from ds2_fast.sizes import parse_sizes, sized
 from ds2_fast.source import record_source
 from ds2_fast.terminal import duration
@@ -89,6 +89,10 @@ def select(
     keep_outliers: bool = False,
     knn: MethodName = "auto",
     recall: float = 0.99,
+    dedup: float | None = None,
+    fill: Fill = "longtail",
+    mix: Mapping[str, float] | None = None,
+    min_share: float = 0.0,
     seed: int = 42,
     threads: int | None = None,
     run_dir: str | Path | None = None,
@@ -125,10 +129,16 @@ def select(
             directory), or `"auto"`, which decides by the size of the pool.
         recall: share of the true neighbors that is enough, in (0, 1]; measured where it can be
             missed.
+        dedup: drop samples whose cosine similarity to a better one is at least this, in (0, 1],
+            as far as the neighbor graph shows it; the next in rank take their places.
+        fill: who comes first in the bucket at the cut: `"longtail"`, the rarest, or `"kcenter"`,
+            those farthest from all that is chosen.
+        mix: share of n for some groups (`pool_options={"group_col": ...}`), together at most 1.
+        min_share: least share of n for every group that is not in `mix`.
         seed: of everything random.
-        threads: for embedding, the lexical space and the neighbor search, at most so many; None for
-            all. The short stages after them share one thread per core, or `RAYON_NUM_THREADS` of
-            them. Results do not depend on it.
+        threads: for embedding, the lexical space, the neighbor search and k-center, at most so
+            many; None for all. The short stages after them share one thread per core, or
+            `RAYON_NUM_THREADS` of them. Results do not depend on it.
         run_dir: folder of the artifacts; None is `<pool>.ds2` beside the pool, or, for data in
             memory, a folder that is gone when the call returns.
         offline: open no socket; ratings of an earlier run are used.
@@ -145,8 +155,8 @@ def select(
     Raises:
         Ds2Error: for input that cannot be used; the message says what is wrong and the hint what
             mends it.
-        ValueError: if `k` is outside 2..255, `recall` outside (0, 1], or the preset or `knn` is
-            unknown.
+        ValueError: if `k` is outside 2..255, the preset or `knn` is unknown, or `recall`, `dedup`,
+            `fill` or `min_share` lies outside its range.
     """
     from ds2_fast.pool import write_subset
 
@@ -154,6 +164,7 @@ def select(
     curation = curation or defaults.curation
     check_neighbors(k)
     check_choice(knn, recall)
+    safeguards = Safeguards(dedup, fill, mix, min_share)
     pool, folder = _open_pool(data, run_dir, pool_options, narrator)
     asked, k = k, neighbors_counted(k, defaults, len(pool))
     if asked is None and k < defaults.k:
@@ -161,6 +172,8 @@ def select(
             f"the pool is small: {k} neighbors of each sample are counted instead of {defaults.k}"
         )
     sizes = parse_sizes(n, len(pool))
+    groups = None if pool.groups is None else read_groups(pool.groups)
+    safeguards.check(preset=preset, sizes=sizes, groups=groups)
     files = _output_files(pool, output, sizes)
     if preset == "reference" and len(sizes) > 1:
         raise PoolError(
@@ -182,6 +195,8 @@ def select(
         "keep_outliers": keep_outliers,
         "knn": knn,
         "recall": recall,
+        **safeguards.params(),
+        "group_col": pool.schema.group,
         "seed": seed,
     }
     rater = None if model is None else Rater(model, rating_options or {}, ask, offline)
@@ -217,16 +232,21 @@ def select(
                 f"the trust check says not to curate: {'; '.join(found.trust.reasons)}",
                 "take the scores as they are with `--curation none`, or try another `--space`",
             )
-        sheet = _select(
+        choice = make_choice(
             line,
             pool,
             found,
-            sizes=sizes,
+            n=max(sizes, default=None),
             order=defaults.selection,
             keep_outliers=keep_outliers,
+            safeguards=safeguards,
+            groups=groups,
+            threads=threads,
+            starting=REPORT,
         )
+        sheet = choice.sheet
         indices = _chosen(sheet)
-        report = _report(line, pool, found, sheet, settings)
+        report = _report(line, pool, found, choice, settings)
         for size, file in files.items():
             rows = indices[:size]
             write_subset(pool, rows, file, add_columns=sheet[rows] if add_columns else None)
@@ -346,12 +366,12 @@ def embed(
 
 
 def _report(
-    line: Line, pool: Pool, found: Analysis, sheet: pl.DataFrame, settings: dict[str, Any]
+    line: Line, pool: Pool, found: Analysis, choice: Choice, settings: dict[str, Any]
 ) -> dict[str, Any]:
     """Write down every number of the run."""
     from ds2_fast.report import build_report
 
-    report = build_report(pool, found, sheet, settings)
+    report = build_report(pool, found, choice, settings)
     line.run.manifest["settings"] = settings
     line.run.write_manifest()
     write_json(report, line.run.path / REPORT)
@@ -384,57 +404,6 @@ def _open_pool(
     if not pool.sources:
         return pool, None
     return pool, default_run_dir(pool.inputs[0])
-
-
-def _select(
-    line: Line,
-    pool: Pool,
-    found: Analysis,
-    *,
-    sizes: tuple[int, ...],
-    order: PresetName,
-    keep_outliers: bool,
-) -> pl.DataFrame:
-    n = max(sizes, default=None)
-    curated, tail = found.curated.value, found.longtail.value
-
-    def compute(_: Progress) -> pl.DataFrame:
-        ranking = rank_samples(
-            curated.curated,
-            curated.expected,
-            tail,
-            preset=order,
-            n=n,
-            keep_outliers=keep_outliers,
-        )
-        # It tells of the scores that are about to be replaced.
-        (line.run.path / REPORT).unlink(missing_ok=True)
-        return score_sheet(
-            pool,
-            scores=found.scores,
-            status=found.status,
-            curated=curated,
-            longtail=tail,
-            ranking=ranking,
-            n=n,
-        )
-
-    return line.stage(
-        "selection",
-        artifacts.SELECTION,
-        compute,
-        inputs={
-            "curation": found.curated.digest,
-            "longtail": found.longtail.digest,
-            "scores": artifacts.digest_array(found.scores.values),
-            "sheet": artifacts.digest_columns(pool.ids, found.scores.raw, found.status),
-        },
-        params={"n": n, "order": order, "keep_outliers": keep_outliers},
-        unit="rows",
-        told=lambda sheet: (
-            "ranked the pool" if n is None else f"selected {n:,} of {len(sheet):,} samples"
-        ),
-    ).value
 
 
 def _chosen(sheet: pl.DataFrame) -> NDArray[np.uint32]:

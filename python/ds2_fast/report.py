@@ -9,6 +9,8 @@ import numpy as np
 import polars as pl
 
 from ds2_fast import _core
+from ds2_fast.account import account_lines
+from ds2_fast.terminal import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from ds2_fast.analysis import Analysis
+    from ds2_fast.choice import Choice
     from ds2_fast.pool import Pool
 
 _WIDEST = 160
@@ -28,7 +31,7 @@ _FAINT = 0.005
 def build_report(
     pool: Pool,
     found: Analysis,
-    sheet: pl.DataFrame,
+    choice: Choice,
     settings: dict[str, Any],
 ) -> dict[str, Any]:
     """Collect every number of the closing summary, JSON-able.
@@ -36,9 +39,10 @@ def build_report(
     Args:
         pool: the pool.
         found: what the stages found.
-        sheet: the score sheet.
+        choice: the score sheet, and what each step of the selection did.
         settings: what was asked for.
     """
+    sheet = choice.sheet
     transition, curated = found.transition.value, found.curated.value
     return {
         "ds2_fast": _core.__version__,
@@ -69,7 +73,7 @@ def build_report(
             "warnings": list(curated.warnings),
         },
         "trust": found.trust.to_dict(),
-        "selection": _selection(sheet, settings["n"]),
+        "selection": {**_selection(sheet, settings["n"]), **choice.account},
     }
 
 
@@ -155,6 +159,8 @@ def _print_selection(report: dict[str, Any], console: Console) -> None:
     for reason, count in report["selection"]["reasons"].items():
         if reason not in ("", "selected"):
             console.print(f"  {count:>9,}  {reason}")
+    for line in account_lines(report["selection"]):
+        console.print(f"  {printable(line)}", markup=False)
     console.print()
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ds2_fast.curation import Curated
-from ds2_fast.selection import Ranking
+from ds2_fast.safeguards import Chosen, lowest_buckets
 
 if TYPE_CHECKING:
     import polars as pl
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from ds2_fast.pool import Pool, Scores
 
 UNRATED = -1
+NO_ROW = 2**32 - 1
 
 
 def score_sheet(
@@ -25,8 +27,7 @@ def score_sheet(
     status: pl.Series | None,
     curated: Curated,
     longtail: NDArray[np.float64],
-    ranking: Ranking,
-    n: int | None,
+    chosen: Chosen,
 ) -> pl.DataFrame:
     """Gather what is known of every sample, in pool order.
 
@@ -36,8 +37,9 @@ def score_sheet(
     (mean of the posterior, in classes), `ds2_suggested` (most probable class), `ds2_noise`
     (probability that the rating is wrong), `ds2_confidence` (probability of the suggested class),
     `ds2_entropy` (nats), `ds2_long_tail` (0 common .. 0.76 rare), `ds2_rank` (1 = best; null = not
-    ranked: unrated, set aside, or not chosen by the order `reference`), `ds2_selected`,
-    `ds2_reason`.
+    ranked: unrated, set aside, a near duplicate, or not chosen by the order `reference`),
+    `ds2_selected`, `ds2_reason`; and, if near duplicates were looked for, `ds2_duplicate_of` (the
+    row that stands for a dropped one).
 
     Args:
         pool: the pool.
@@ -45,13 +47,12 @@ def score_sheet(
         status: why a rating is missing, one word per row; None if the scores came with the pool.
         curated: the curated scores.
         longtail: the long-tail scores.
-        ranking: the dual sort.
-        n: how many were selected; None for none.
+        chosen: the ranking and the chosen samples.
     """
     import polars as pl
 
     rank = np.zeros(len(pool), dtype=np.uint32)
-    rank[ranking.order] = np.arange(1, len(ranking.order) + 1, dtype=np.uint32)
+    rank[chosen.order] = np.arange(1, len(chosen.order) + 1, dtype=np.uint32)
     missing = scores.values == UNRATED
     unrated = np.where(missing, "unrated", "ok")
     columns: dict[str, object] = {"ds2_index": np.arange(len(pool), dtype=np.uint32)}
@@ -69,9 +70,13 @@ def score_sheet(
         "ds2_entropy": _numbers(curated.entropy),
         "ds2_long_tail": longtail,
         "ds2_rank": pl.Series(rank).replace(0, None),
-        "ds2_selected": (rank > 0) & (rank <= (n or 0)),
-        "ds2_reason": _reasons(rank, ranking, missing, n),
+        "ds2_selected": (rank > 0) & (rank <= chosen.n),
+        "ds2_reason": _reasons(chosen, missing),
     }
+    if chosen.distinct is not None:
+        stands_for = np.full(len(pool), NO_ROW, dtype=np.uint32)
+        stands_for[chosen.distinct.dropped] = chosen.distinct.stands_for
+        columns["ds2_duplicate_of"] = pl.Series(stands_for).replace(NO_ROW, None)
     return pl.DataFrame(columns)
 
 
@@ -87,25 +92,60 @@ def _numbers(values: NDArray[np.float64]) -> pl.Series:
     return pl.Series(values).fill_nan(None)
 
 
-def _reasons(
-    rank: NDArray[np.uint32], ranking: Ranking, missing: NDArray[np.bool_], n: int | None
-) -> pl.Series:
+class Reason(IntEnum):
+    """Why a row was taken or left; a place in `WORDS`."""
+
+    NONE = 0
+    SELECTED = 1
+    SCORE = 2
+    LONG_TAIL = 3
+    OUTLIER = 4
+    UNRATED = 5
+    DUPLICATE = 6
+    QUOTA = 7
+    FULL = 8
+    CENTER = 9
+    NO_CENTER = 10
+
+
+WORDS = (
+    "",
+    "selected",
+    "score below the cut",
+    "long-tail score below the cut",
+    "outlier set aside",
+    "unrated",
+    "near duplicate",
+    "selected for the share of its group",
+    "share of its group is full",
+    "selected by k-center",
+    "k-center chose others",
+)
+
+
+def _reasons(chosen: Chosen, missing: NDArray[np.bool_]) -> pl.Series:
     """Why each row was taken or left, in words."""
     import polars as pl
 
-    words = [
-        "",
-        "selected",
-        "score below the cut",
-        "long-tail score below the cut",
-        "outlier set aside",
-        "unrated",
-    ]
-    code = np.zeros(len(rank), dtype=np.uint8)
-    if n is not None and len(ranking.order):
-        cut = ranking.bucket[ranking.order[n - 1]]
-        code[:] = np.where(ranking.bucket < cut, 2, 3)
-        code[(rank > 0) & (rank <= n)] = 1
-    code[ranking.trimmed] = 4
-    code[missing] = 5
-    return pl.Series(words).gather(code)
+    bucket = chosen.ranking.bucket
+    code = np.full(len(bucket), Reason.NONE, dtype=np.uint8)
+    if chosen.n:
+        rows = chosen.order[: chosen.n]
+        codes = np.zeros(len(bucket), np.int64) if chosen.groups is None else chosen.groups.codes
+        cut = lowest_buckets(rows, bucket, codes)
+        code[:] = np.where(
+            bucket < cut.min(),
+            Reason.SCORE,
+            np.where(bucket < cut[codes], Reason.FULL, Reason.LONG_TAIL),
+        )
+        if chosen.centers is not None:
+            code[chosen.candidates] = Reason.NO_CENTER
+        seated = chosen.plain if chosen.seats is None else chosen.seats.order[: chosen.n]
+        code[rows] = Reason.CENTER
+        code[np.intersect1d(rows, seated)] = Reason.QUOTA
+        code[np.intersect1d(rows, chosen.plain)] = Reason.SELECTED
+    code[chosen.ranking.trimmed] = Reason.OUTLIER
+    if chosen.distinct is not None:
+        code[chosen.distinct.dropped] = Reason.DUPLICATE
+    code[missing] = Reason.UNRATED
+    return pl.Series(WORDS).gather(code)

@@ -10,7 +10,17 @@ from ds2_fast.cli.pool_options import OPTION_NAMES as POOL
 from ds2_fast.cli.rating_options import OPTION_NAMES as RATING
 
 SECTIONS: Mapping[str, tuple[str, ...]] = {
-    "Selection and output": ("n", "output", "add_columns", "keep_outliers", "strict"),
+    "Selection and output": (
+        "n",
+        "output",
+        "add_columns",
+        "keep_outliers",
+        "dedup",
+        "fill",
+        "mix",
+        "min_share",
+        "strict",
+    ),
     "Scores and curation": ("score_col", "scale", "preset", "curation", "noise_share", "k"),
     "Features and neighbors": ("embeddings", "embedder", "space", "knn", "recall"),
     "Rating": ("model", *RATING, "dry_run", "yes"),

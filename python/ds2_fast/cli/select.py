@@ -10,6 +10,7 @@ import click
 from ds2_fast.cli.options import feature_options, neighbor_options, run_options, score_options, show
 from ds2_fast.cli.pool_options import pool_options
 from ds2_fast.cli.rating_options import OPTION_NAMES, rate_options
+from ds2_fast.cli.safety_options import safety_options
 from ds2_fast.cli.sections import SectionedCommand
 from ds2_fast.progress import Narrator
 
@@ -32,6 +33,7 @@ from ds2_fast.progress import Narrator
 )
 @click.option("--add-columns", is_flag=True, help="Add the ds2_ columns to the subset.")
 @click.option("--keep-outliers", is_flag=True, help="Do not set the 1 % rarest samples aside.")
+@safety_options
 @click.option("--strict", is_flag=True, help="Exit with 6 if the trust check says not to curate.")
 @score_options
 @feature_options
