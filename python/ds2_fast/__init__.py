@@ -2,9 +2,8 @@
 
 `select` runs the whole line. Every stage is also a function on arrays and frames: `read_pool`,
 `read_scores`, `rate`, `embed`, `embed_lexical`, `find_neighbors`, `fit_transition`, `curate`,
-`check_trust`,
-`score_longtail`, `rank_samples`, `write_subset`. `PoolIndex` answers queries against the pool of a
-run.
+`check_trust`, `score_longtail`, `rank_samples`, `drop_duplicates`, `seat_groups`, `choose_centers`,
+`write_subset`. `PoolIndex` answers queries against the pool of a run.
 """
 
 from __future__ import annotations

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SLOWEST = 0.5e9
-"""Multiply-adds a second on one core, on the safe side: 1.6e9 were measured (Zen 4, AVX-512,
-float16 rows of 384, 2026-11)."""
+"""Multiply-adds a second on one core, on the safe side: 2.7e9 (portable kernel) to 4.1e9 (AVX-512)
+were measured alone, 0.9e9 beside other work (rows of 384, two shared cores, 2026-11)."""
 
 
 @dataclass(frozen=True)
