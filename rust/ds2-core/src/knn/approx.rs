@@ -25,7 +25,9 @@ use crate::{Element, Error, Progress, Result, Rows};
 const WORTH_APPROXIMATING: usize = 8192;
 /// How many times `1 - recall` the clusters alone may miss: looking at neighbors of neighbors finds about half
 /// of what they do.
-const MISSES_LEFT: f64 = 1.8;
+const MISSES_LEFT: f64 = 1.6;
+/// The share of the allowed misses that is kept as a margin, as the recall is measured on a sample only.
+const MARGIN: f64 = 0.1;
 /// Cells a row probes at most.
 const MOST_PROBES: usize = 256;
 
@@ -96,6 +98,7 @@ pub fn find_nearly<T: Element>(
     tick(progress, len / 10, len)?;
     let sample = workers.run(|| Sample::find(&cosine, &cells, k));
     tick(progress, len / 5, len)?;
+    let wanted = recall + MARGIN * (1.0 - recall);
     let mut probes = workers.run(|| sample.probes(&cells, 1.0 - MISSES_LEFT * (1.0 - recall), MOST_PROBES));
     let shortlists = Shortlists::new(&cells, k + k.div_ceil(2) + 1);
     workers.run(|| cells.compare_within(&shortlists));
@@ -111,7 +114,7 @@ pub fn find_nearly<T: Element>(
         let neighbors = workers.run(|| rerank(&cosine, &cells, &refined, k));
         let reached = sample.recall(&neighbors, probes);
         let most = MOST_PROBES.min(cells.count());
-        if reached.mean >= recall || probes >= most {
+        if reached.mean >= wanted || probes >= most {
             tick(progress, len, len)?;
             return Ok((neighbors, reached));
         }
