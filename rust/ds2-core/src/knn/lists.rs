@@ -16,7 +16,7 @@ pub(crate) struct Lists<'a> {
 pub(crate) struct Block<'a> {
     k: usize,
     start: usize,
-    lens: Vec<usize>,
+    lens: Vec<u32>,
     indices: &'a mut [u32],
     similarities: &'a mut [f32],
 }
@@ -54,7 +54,7 @@ impl Block<'_> {
     /// if this changed.
     pub(crate) fn offer(&mut self, place: u32, candidate: Candidate) -> Option<f32> {
         let list = place as usize - self.start;
-        let (start, len) = (list * self.k, self.lens[list]);
+        let (start, len) = (list * self.k, self.lens[list] as usize);
         let at =
             |i: usize| Candidate { similarity: self.similarities[start + i], row: self.indices[start + i] };
         if len == self.k && at(len - 1).nearest_first(&candidate).is_lt() {
@@ -74,7 +74,7 @@ impl Block<'_> {
         self.similarities.copy_within(start + place..start + kept, start + place + 1);
         self.indices[start + place] = candidate.row;
         self.similarities[start + place] = candidate.similarity;
-        self.lens[list] = kept + 1;
-        (self.lens[list] == self.k).then(|| self.similarities[start + self.k - 1])
+        self.lens[list] += u32::from(len < self.k);
+        (kept + 1 == self.k).then(|| self.similarities[start + self.k - 1])
     }
 }
