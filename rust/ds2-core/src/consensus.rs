@@ -3,8 +3,6 @@
 //! Counts are symmetric in the three scores, so only the K(K+1)(K+2)/6 sorted triples a <= b <= c (56 for
 //! K = 6) are kept.
 
-use std::ops::Range;
-
 use rayon::prelude::*;
 
 use crate::rated::{CHUNK, LabelCounts, RatedPool, check_num_classes};
@@ -36,6 +34,13 @@ pub struct Consensus {
 }
 
 impl Consensus {
+    /// The same triples with other weights, one per cell.
+    pub(crate) fn with_weights(&self, weights: &[f64]) -> Self {
+        let reweighted = self.cells.iter().zip(weights);
+        let cells = reweighted.map(|(cell, &weight)| Cell { scores: cell.scores, weight }).collect();
+        Self { num_classes: self.num_classes, cells }
+    }
+
     /// Symmetrise a full `(K, K, K)` tensor of non-negative counts. O(K^3).
     ///
     /// # Errors
@@ -159,22 +164,40 @@ pub(crate) fn count_within(
     max_distance: f64,
 ) -> Result<Consensus> {
     count(pool, k, |row| {
-        let close = similarities.row(row)[..k].partition_point(|&s| 1.0 - f64::from(s) <= max_distance);
+        let close = count_close(similarities.row(row), k, max_distance);
         let mut counts = LabelCounts::default();
         pool.count_labels(row, 0..close, &mut counts);
         counts
     })
 }
 
+/// How many of the first k neighbors are within `max_distance`.
+pub(crate) fn count_close(similarities: &[f32], k: usize, max_distance: f64) -> usize {
+    similarities[..k].partition_point(|&similarity| 1.0 - f64::from(similarity) <= max_distance)
+}
+
+/// [`count_consensus`] of some `rows` and their neighbors, on the calling thread; empty if none can be counted.
+pub(crate) fn count_rows(pool: &RatedPool<'_>, rows: &[usize], k: usize) -> Consensus {
+    let classes = pool.num_classes();
+    let mut tally = vec![0; (k + 1) * classes * pairs_of(classes)];
+    let labels = |row| {
+        let mut counts = LabelCounts::default();
+        pool.count_labels(row, 0..k, &mut counts);
+        counts
+    };
+    tally_rows(pool, &labels, rows.iter().copied(), &mut tally);
+    Consensus { num_classes: classes, cells: weigh(&tally, classes) }
+}
+
 /// Where the sorted triples of scores lie, in lexicographic order.
-struct Triples {
+pub(crate) struct Triples {
     num_classes: usize,
     index: Vec<usize>,
     sorted: Vec<[usize; 3]>,
 }
 
 impl Triples {
-    fn new(num_classes: usize) -> Self {
+    pub(crate) fn new(num_classes: usize) -> Self {
         let mut index = vec![0; num_classes.pow(3)];
         let mut sorted = Vec::new();
         for a in 0..num_classes {
@@ -191,8 +214,13 @@ impl Triples {
     }
 
     #[inline]
-    fn index(&self, a: usize, b: usize, c: usize) -> usize {
+    pub(crate) fn index(&self, a: usize, b: usize, c: usize) -> usize {
         self.index[(a * self.num_classes + b) * self.num_classes + c]
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.sorted.len()
     }
 
     fn cells(&self) -> Vec<Cell> {
@@ -243,7 +271,7 @@ fn count(pool: &RatedPool<'_>, k: usize, labels: impl Fn(usize) -> LabelCounts +
 fn tally_rows(
     pool: &RatedPool<'_>,
     labels: &impl Fn(usize) -> LabelCounts,
-    rows: Range<usize>,
+    rows: impl Iterator<Item = usize>,
     tally: &mut [u64],
 ) {
     let classes = pool.num_classes();

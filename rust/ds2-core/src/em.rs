@@ -37,6 +37,18 @@ impl<const L: usize> Parameters<L> {
         start
     }
 
+    /// The parameters of a fit, or the start if there is none.
+    fn from_fit_or_marginal(fit: Option<&Fit>, marginal: &[f64]) -> Self {
+        let Some(fit) = fit else { return Self::start(marginal) };
+        let classes = fit.p.len();
+        let mut at = Self::ZERO;
+        for (i, row) in fit.t.chunks_exact(classes).enumerate() {
+            row.iter().enumerate().for_each(|(a, &value)| at.by_score[a][i] = value);
+            at.p[i] = fit.p[i];
+        }
+        at
+    }
+
     /// Scale the rows of T and p to sum 1.
     fn normalize(&mut self, classes: usize) {
         let mut sums = [0.0; L];
@@ -123,10 +135,23 @@ impl Problem {
 
     /// Climb to the optimum from the diagonal start.
     pub(crate) fn solve(&self, max_steps: usize) -> Fit {
+        let least_gain = TOLERANCE * self.cells.iter().map(|cell| cell.weight).sum::<f64>();
+        self.climb(None, max_steps, least_gain)
+    }
+
+    /// Climb on from the fit of other counts over the same classes, until a cycle gains less than `least_gain`
+    /// nats.
+    pub(crate) fn refine(&self, from: &Fit, max_steps: usize, least_gain: f64) -> Fit {
+        self.climb(Some(from), max_steps, least_gain)
+    }
+
+    fn climb(&self, from: Option<&Fit>, max_steps: usize, least_gain: f64) -> Fit {
         if self.classes <= 8 {
-            Climb::<8>::new(self).run(max_steps, |_| ())
+            let start = Parameters::<8>::from_fit_or_marginal(from, &self.marginal);
+            Climb::new(self).run(start, max_steps, least_gain, |_| ())
         } else {
-            Climb::<MAX_CLASSES>::new(self).run(max_steps, |_| ())
+            let start = Parameters::<MAX_CLASSES>::from_fit_or_marginal(from, &self.marginal);
+            Climb::new(self).run(start, max_steps, least_gain, |_| ())
         }
     }
 }
@@ -180,10 +205,15 @@ impl<'a, const L: usize> Climb<'a, L> {
     /// SQUAREM: two EM steps, extrapolate their path in logs, one EM step from there; the extrapolation is kept
     /// only if its objective is no lower than the one after the first step. `observe` sees the objective of
     /// every cycle, which never falls.
-    fn run(&self, max_steps: usize, mut observe: impl FnMut(f64)) -> Fit {
+    fn run(
+        &self,
+        start: Parameters<L>,
+        max_steps: usize,
+        least_gain: f64,
+        mut observe: impl FnMut(f64),
+    ) -> Fit {
         let classes = self.problem.classes;
-        let tolerance = TOLERANCE * self.problem.cells.iter().map(|cell| cell.weight).sum::<f64>();
-        let mut at = Parameters::start(&self.problem.marginal);
+        let mut at = start;
         let (mut steps, mut converged, mut objective) = (0, false, f64::NEG_INFINITY);
         while !converged && steps + 3 <= max_steps {
             let (first, _) = self.step(&at);
@@ -194,7 +224,7 @@ impl<'a, const L: usize> Climb<'a, L> {
             let accepted = beyond >= reached;
             at = if accepted { landed } else { second };
             let now = if accepted { beyond } else { reached };
-            converged = now - objective < tolerance;
+            converged = now - objective < least_gain;
             objective = now;
             observe(objective);
         }
@@ -282,12 +312,22 @@ mod tests {
         fn the_objective_never_falls((classes, counts) in counts(), strength in 0.0_f64..20.0) {
             let problem = problem(&counts, classes, strength);
             let mut path = Vec::new();
-            let fit = Climb::<8>::new(&problem).run(900, |objective| path.push(objective));
+            let start = Parameters::<8>::start(&problem.marginal);
+            let fit = Climb::new(&problem).run(start, 900, 1e-9, |objective| path.push(objective));
             prop_assert_eq!(fit.steps, 3 * path.len());
             for pair in path.windows(2) {
                 // The sum over the cells rounds.
                 prop_assert!(pair[1] >= pair[0] - 1e-12 * pair[0].abs(), "{} then {}", pair[0], pair[1]);
             }
+        }
+
+        #[test]
+        fn a_fit_refined_on_its_own_counts_stays((classes, counts) in counts(), strength in 1.0_f64..20.0) {
+            let problem = problem(&counts, classes, strength);
+            let fit = problem.solve(3900);
+            let again = problem.refine(&fit, 300, 1e-6);
+            prop_assert!(again.objective >= fit.objective - 1e-9 * fit.objective.abs());
+            prop_assert!(!fit.converged || again.steps <= 6, "{} steps", again.steps);
         }
 
         #[test]

@@ -167,14 +167,19 @@ fn grid_powers(x: f64) -> [f64; BETAS.len()] {
 ///
 /// O(min(N, 50,000) k K), independent of the thread count to the last bit.
 pub fn tune_evidence(pool: &RatedPool<'_>, model: Model<'_>) -> Result<Tuning> {
+    let stride = pool.len().div_ceil(TUNING_SAMPLES).max(1);
+    let looked_at: Vec<usize> = (0..pool.len()).step_by(stride).collect();
+    tune_on(pool, model, &looked_at)
+}
+
+/// [`tune_evidence`] on the samples `looked_at`.
+pub(crate) fn tune_on(pool: &RatedPool<'_>, model: Model<'_>, looked_at: &[usize]) -> Result<Tuning> {
     check_same_classes(pool, model)?;
     let evidence = Evidence::new(model);
     let mut ks: Vec<usize> = NEIGHBOR_COUNTS.into_iter().filter(|&k| k <= pool.depth()).collect();
     if ks.is_empty() {
         ks.push(pool.depth());
     }
-    let stride = pool.len().div_ceil(TUNING_SAMPLES).max(1);
-    let looked_at: Vec<usize> = (0..pool.len()).step_by(stride).collect();
     let chunks: Vec<Vec<[f64; BETAS.len()]>> = looked_at
         .par_chunks(CHUNK)
         .map(|rows| {

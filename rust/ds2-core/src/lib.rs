@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 
 pub mod answer;
+mod blocks;
+pub mod bootstrap;
 pub mod consensus;
 pub mod curation;
 pub mod dot;
@@ -12,6 +14,7 @@ pub mod kcenter;
 pub mod knn;
 pub mod lexical;
 pub mod longtail;
+pub mod noise_bound;
 #[cfg(feature = "mmap")]
 pub mod npy;
 pub mod paper;
@@ -22,6 +25,7 @@ pub mod reference;
 pub mod rows;
 pub mod scale;
 pub mod selection;
+pub mod shuffle;
 mod similarity;
 mod topk;
 pub mod transition;

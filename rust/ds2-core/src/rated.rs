@@ -86,6 +86,14 @@ impl<'a> RatedPool<'a> {
         Ok(Self { scores, neighbors, num_classes })
     }
 
+    /// The same neighbors under other scores in 0..K-1 or -1, as many as before.
+    pub(crate) fn with_scores<'b>(&self, scores: &'b [i8]) -> RatedPool<'b>
+    where
+        'a: 'b,
+    {
+        RatedPool { scores, neighbors: self.neighbors, num_classes: self.num_classes }
+    }
+
     /// Number of samples, N.
     #[must_use]
     pub fn len(&self) -> usize {

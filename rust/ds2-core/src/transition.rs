@@ -52,6 +52,15 @@ impl Prior {
             Self::Uniform => 1.0,
         }
     }
+
+    /// The strength the caller named, checked, or the default for `samples`.
+    pub(crate) fn strength(self, named: Option<f64>, samples: f64) -> Result<f64> {
+        match named {
+            None => Ok(self.default_strength(samples)),
+            Some(strength) if strength.is_finite() && strength >= 0.0 => Ok(strength),
+            Some(strength) => Err(Error::value(format!("strength must be finite and >= 0, got {strength}"))),
+        }
+    }
 }
 
 impl FromStr for Prior {
@@ -193,22 +202,35 @@ impl Transition {
 /// # Ok::<(), ds2_core::Error>(())
 /// ```
 pub fn fit_transition(consensus: &Consensus, prior: Prior, strength: Option<f64>) -> Result<Transition> {
+    fit_within(consensus, prior, strength, MAX_STEPS)
+}
+
+/// [`fit_transition`] in at most `max_steps` E-steps.
+pub(crate) fn fit_within(
+    consensus: &Consensus,
+    prior: Prior,
+    strength: Option<f64>,
+    max_steps: usize,
+) -> Result<Transition> {
     let classes = consensus.num_classes();
     let total = consensus.total();
-    let strength = strength.unwrap_or_else(|| prior.default_strength(total));
-    if !(strength.is_finite() && strength >= 0.0) {
-        return Err(Error::value(format!("strength must be finite and >= 0, got {strength}")));
-    }
+    let strength = prior.strength(strength, total)?;
     let marginal = consensus.marginal();
-    let observed: Vec<usize> = (0..classes).filter(|&a| marginal[a] > 0.0).collect();
+    let observed = observed_classes(consensus);
     let mut transition = unlearned(prior.rows(classes), &marginal, strength);
     if observed.len() < 2 {
         return Ok(transition);
     }
-    let fit = Problem::new(consensus, &observed, &prior.rows(classes), strength).solve(MAX_STEPS);
+    let fit = Problem::new(consensus, &observed, &prior.rows(classes), strength).solve(max_steps);
     embed(&fit, &observed, total, &mut transition);
     mark_ambiguous(&mut transition);
     Ok(transition)
+}
+
+/// The scores that occur, ascending.
+pub(crate) fn observed_classes(consensus: &Consensus) -> Vec<usize> {
+    let marginal = consensus.marginal();
+    (0..marginal.len()).filter(|&a| marginal[a] > 0.0).collect()
 }
 
 /// What is known before a fit: the prior's rows, the scores' own distribution.

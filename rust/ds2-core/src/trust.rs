@@ -144,17 +144,7 @@ pub fn compare_close_fit(
     prior: Prior,
     strength: Option<f64>,
 ) -> Result<CloseFit> {
-    pool.check_similarities(similarities)?;
-    pool.check_k(2, 2)?;
-    let mut distances: Vec<f64> = (0..pool.len())
-        .into_par_iter()
-        .with_min_len(CHUNK)
-        .filter(|&row| {
-            pool.score(row).and(pool.neighbor_score(row, 0)).and(pool.neighbor_score(row, 1)).is_some()
-        })
-        .map(|row| 1.0 - f64::from(similarities.row(row)[1]))
-        .collect();
-    if distances.is_empty() {
+    let Some(max_distance) = close_distance(pool, similarities)? else {
         let unknown = f64::NAN;
         return Ok(CloseFit {
             max_distance: unknown,
@@ -162,10 +152,8 @@ pub fn compare_close_fit(
             diagonal: unknown,
             diagonal_close: unknown,
         });
-    }
+    };
     let all = fit_transition(&count_consensus(pool, 2)?, prior, strength)?;
-    let last = share_of(distances.len(), CLOSE_SHARE) - 1;
-    let (_, &mut max_distance, _) = distances.select_nth_unstable_by(last, f64::total_cmp);
     let counts = count_within(pool, similarities, 2, max_distance)?;
     let close = fit_transition(&counts, prior, strength)?;
     let both: Vec<usize> =
@@ -180,6 +168,27 @@ pub fn compare_close_fit(
         diagonal: diagonal(&all),
         diagonal_close: diagonal(&close),
     })
+}
+
+/// Largest distance to the second neighbor among the closest [`CLOSE_SHARE`] of the samples that are rated
+/// together with their two nearest neighbors; `None` if there is no such sample.
+pub(crate) fn close_distance(pool: &RatedPool<'_>, similarities: Rows<'_, f32>) -> Result<Option<f64>> {
+    pool.check_similarities(similarities)?;
+    pool.check_k(2, 2)?;
+    let mut distances: Vec<f64> = (0..pool.len())
+        .into_par_iter()
+        .with_min_len(CHUNK)
+        .filter(|&row| {
+            pool.score(row).and(pool.neighbor_score(row, 0)).and(pool.neighbor_score(row, 1)).is_some()
+        })
+        .map(|row| 1.0 - f64::from(similarities.row(row)[1]))
+        .collect();
+    if distances.is_empty() {
+        return Ok(None);
+    }
+    let last = share_of(distances.len(), CLOSE_SHARE) - 1;
+    let (_, &mut max_distance, _) = distances.select_nth_unstable_by(last, f64::total_cmp);
+    Ok(Some(max_distance))
 }
 
 /// `share` of `count`, rounded up.

@@ -15,6 +15,7 @@ mod reference;
 mod selection;
 mod transition;
 mod trust;
+mod uncertainty;
 
 use pyo3::prelude::*;
 
@@ -33,5 +34,6 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     reference::register(m)?;
     selection::register(m)?;
     transition::register(m)?;
-    trust::register(m)
+    trust::register(m)?;
+    uncertainty::register(m)
 }

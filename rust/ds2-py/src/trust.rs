@@ -12,7 +12,7 @@ use crate::rated::RatedArrays;
 use crate::transition::prior;
 
 /// Run `work` on the pool and the similarities of its neighbors.
-fn with_pool<T: Send>(
+pub(crate) fn with_pool<T: Send>(
     py: Python<'_>,
     scores: &Bound<'_, PyAny>,
     neighbors: &Bound<'_, PyAny>,
