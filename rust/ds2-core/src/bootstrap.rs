@@ -9,7 +9,7 @@
 
 use rayon::prelude::*;
 
-use crate::blocks::{Blocks, join_neighbors};
+use crate::blocks::Blocks;
 use crate::consensus::{Consensus, Triples, count_consensus};
 use crate::em::{Fit, Problem};
 use crate::random::Stream;
@@ -31,9 +31,6 @@ const LEAST_GAIN: f64 = 1e-3;
 
 /// Whole numbers in place of counts: sums are exact and do not depend on who adds first.
 const UNIT: u64 = 1 << 32;
-
-/// Reach of the joining of blocks, in neighbors.
-pub(crate) const REACH: usize = 10;
 
 /// How to resample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,8 +72,6 @@ fn quantile(sorted: &[f64], share: f64) -> f64 {
 /// Intervals of T and p.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Intervals {
-    /// Blocks that were resampled.
-    pub blocks: usize,
     /// Intervals of T `(K, K)`, row-major; 0..1 in the rows of classes that are not identified.
     pub t: Vec<Interval>,
     /// Intervals of p `(K,)`.
@@ -96,25 +91,24 @@ pub struct Intervals {
 ///
 /// # Errors
 ///
-/// As [`count_consensus`]; [`Error::Value`] if `strength` is negative or not finite, or there is no replicate.
+/// As [`count_consensus`]; [`Error::Shape`] if `blocks` are another pool's; [`Error::Value`] if `strength` is negative or not finite, or there is no replicate.
 ///
 /// # Cost
 ///
-/// O(N k (log k + K^2) + replicates (blocks K^3 + 150 K^4)), independent of the thread count to the last bit.
+/// `blocks` are those of [`join_neighbors`](crate::blocks::join_neighbors). O(N k (log k + K^2) + replicates (blocks K^3 + 150 K^4)), independent of the thread count to the last bit.
 pub fn bootstrap_transition(
     pool: &RatedPool<'_>,
     k: usize,
     prior: Prior,
     strength: Option<f64>,
+    blocks: &Blocks,
     resampling: Resampling,
 ) -> Result<Intervals> {
-    check(resampling)?;
+    check(pool, blocks, resampling)?;
     let classes = pool.num_classes();
     let counts = count_consensus(pool, k)?;
     let strength = prior.strength(strength, counts.total())?;
-    let blocks = join_neighbors(pool, pool.depth().min(REACH));
     let mut out = Intervals {
-        blocks: blocks.count,
         t: vec![Interval::UNKNOWN; classes * classes],
         p: vec![Interval::UNKNOWN; classes],
         settled: vec![0.0; classes],
@@ -122,7 +116,7 @@ pub fn bootstrap_transition(
     if blocks.count < LEAST_BLOCKS || observed_classes(&counts).len() < 2 {
         return Ok(out);
     }
-    let refit = Refit::new(pool, &blocks, counts, (prior, strength), |_| k);
+    let refit = Refit::new(pool, blocks, counts, (prior, strength), |_| k);
     let fits = resample(blocks.count, resampling, |draws| refit.replicate(draws));
     let pick = |value: &dyn Fn(&Fit) -> f64| Interval::of(fits.iter().map(value).collect());
     for (i, &class) in refit.observed.iter().enumerate() {
@@ -144,7 +138,14 @@ pub fn bootstrap_transition(
     Ok(out)
 }
 
-pub(crate) fn check(resampling: Resampling) -> Result<()> {
+pub(crate) fn check(pool: &RatedPool<'_>, blocks: &Blocks, resampling: Resampling) -> Result<()> {
+    if blocks.of_row.len() != pool.len() {
+        return Err(Error::shape(format!(
+            "blocks hold {} rows, the pool {}",
+            blocks.of_row.len(),
+            pool.len()
+        )));
+    }
     if resampling.replicates == 0 {
         return Err(Error::value("replicates must be at least 1, got 0"));
     }

@@ -1,7 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod answer;
-mod blocks;
+pub mod blocks;
 pub mod bootstrap;
 pub mod consensus;
 pub mod curation;

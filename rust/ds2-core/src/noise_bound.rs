@@ -1,6 +1,6 @@
 //! How much of the disagreement between neighbors can be rater noise at most.
 
-use crate::blocks::join_neighbors;
+use crate::blocks::Blocks;
 use crate::bootstrap::{self, Interval, LEAST_BLOCKS, Refit, Resampling};
 use crate::consensus::{count_close, count_consensus, count_within};
 use crate::em::Fit;
@@ -29,20 +29,20 @@ pub fn bound_noise_share(
     similarities: Rows<'_, f32>,
     prior: Prior,
     strength: Option<f64>,
+    blocks: &Blocks,
     resampling: Resampling,
 ) -> Result<Interval> {
-    bootstrap::check(resampling)?;
+    bootstrap::check(pool, blocks, resampling)?;
     let unknown = Interval { low: 0.0, high: 1.0 };
     let Some(max_distance) = close_distance(pool, similarities)? else { return Ok(unknown) };
-    let blocks = join_neighbors(pool, pool.depth().min(bootstrap::REACH));
     let counts = [count_consensus(pool, 2)?, count_within(pool, similarities, 2, max_distance)?];
     if blocks.count < LEAST_BLOCKS || counts.iter().any(|c| observed_classes(c).len() < 2) {
         return Ok(unknown);
     }
     let [all, close] = counts;
     let priors = [prior.strength(strength, all.total())?, prior.strength(strength, close.total())?];
-    let all = Refit::new(pool, &blocks, all, (prior, priors[0]), |_| 2);
-    let close = Refit::new(pool, &blocks, close, (prior, priors[1]), |row| {
+    let all = Refit::new(pool, blocks, all, (prior, priors[0]), |_| 2);
+    let close = Refit::new(pool, blocks, close, (prior, priors[1]), |row| {
         count_close(similarities.row(row), 2, max_distance)
     });
     let (places, weights) = shared_classes(&all, &close);
@@ -108,7 +108,8 @@ mod tests {
         let (scores, near, similarities) = pool;
         let rated = RatedPool::new(scores, Rows::new(near, scores.len(), 2).unwrap(), 2).unwrap();
         let similarities = Rows::new(similarities, scores.len(), 2).unwrap();
-        bound_noise_share(&rated, similarities, Prior::Uniform, Some(1.0), RESAMPLING).unwrap()
+        let blocks = crate::blocks::join_neighbors(&rated);
+        bound_noise_share(&rated, similarities, Prior::Uniform, Some(1.0), &blocks, RESAMPLING).unwrap()
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::transition::{Prior, fit_within};
 use crate::{Error, Result};
 
 /// Samples whose ratings are predicted, at most; their neighbors may be any.
-pub const SHUFFLE_SAMPLES: usize = 10_000;
+pub const SHUFFLE_SAMPLES: usize = 4_000;
 
 /// E-steps of a fit, at most. Shuffled ratings leave T open, and a fit to them would climb forever.
 const STEPS: usize = 150;
@@ -51,7 +51,7 @@ impl ShuffleTest {
 ///
 /// # Cost
 ///
-/// O(shuffles (N + min(N, 10,000) k K)), independent of the thread count to the last bit.
+/// O(shuffles (N + min(N, 4,000) k K)), independent of the thread count to the last bit.
 pub fn shuffle_test(pool: &RatedPool<'_>, k: usize, shuffles: usize, seed: u64) -> Result<ShuffleTest> {
     pool.check_k(k, 2)?;
     if shuffles == 0 {

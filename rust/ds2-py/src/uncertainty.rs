@@ -1,7 +1,9 @@
 //! Binding of `ds2_core::bootstrap`, `ds2_core::noise_bound` and `ds2_core::shuffle`.
 
-use ds2_core::bootstrap::{self, Interval, Resampling};
-use ds2_core::{noise_bound, shuffle};
+use ds2_core::blocks::join_neighbors;
+use ds2_core::bootstrap::{Interval, LEVEL, Resampling, bootstrap_transition};
+use ds2_core::noise_bound::bound_noise_share;
+use ds2_core::shuffle;
 use numpy::{IntoPyArray, PyArrayMethods};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -11,13 +13,15 @@ use crate::rated::RatedArrays;
 use crate::transition::prior;
 use crate::trust::with_pool;
 
-/// Intervals of T and p from resampled blocks.
+/// Intervals of T and p, and of the largest share of the disagreement that can be rater noise, from one cut of
+/// the pool into blocks.
 #[pyfunction]
 #[expect(clippy::too_many_arguments, reason = "the binding takes what the core takes, without defaults")]
-fn bootstrap_transition<'py>(
+fn bootstrap<'py>(
     py: Python<'py>,
     scores: &Bound<'py, PyAny>,
     neighbors: &Bound<'py, PyAny>,
+    similarities: &Bound<'py, PyAny>,
     num_classes: usize,
     k: usize,
     prior: &str,
@@ -25,43 +29,25 @@ fn bootstrap_transition<'py>(
     replicates: usize,
     seed: u64,
 ) -> PyResult<Bound<'py, PyDict>> {
-    let arrays = RatedArrays::borrow(scores, neighbors)?;
-    let (columns, prior) = (arrays.columns()?, self::prior(prior)?);
-    let resampling = Resampling { replicates, seed };
-    let found = detached(py, None, |_| {
-        bootstrap::bootstrap_transition(&columns.pool(num_classes)?, k, prior, strength, resampling)
-    })?;
+    let (prior, resampling) = (self::prior(prior)?, Resampling { replicates, seed });
+    let (blocks, found, bound) =
+        with_pool(py, scores, neighbors, similarities, num_classes, |pool, similarities| {
+            let blocks = join_neighbors(pool);
+            let found = bootstrap_transition(pool, k, prior, strength, &blocks, resampling)?;
+            let bound = bound_noise_share(pool, similarities, prior, None, &blocks, resampling)?;
+            Ok((blocks.count(), found, bound))
+        })?;
     let flat = |intervals: &[Interval]| -> Vec<f64> {
         intervals.iter().flat_map(|interval| [interval.low, interval.high]).collect()
     };
     let out = PyDict::new(py);
-    out.set_item("level", bootstrap::LEVEL)?;
-    out.set_item("blocks", found.blocks)?;
+    out.set_item("level", LEVEL)?;
+    out.set_item("blocks", blocks)?;
     out.set_item("T", flat(&found.t).into_pyarray(py).reshape([num_classes, num_classes, 2])?)?;
     out.set_item("p", flat(&found.p).into_pyarray(py).reshape([num_classes, 2])?)?;
     out.set_item("settled", found.settled.into_pyarray(py))?;
+    out.set_item("noise_share_bound", (bound.low, bound.high))?;
     Ok(out)
-}
-
-/// Interval of the largest share of the neighbors' disagreement that can be rater noise.
-#[pyfunction]
-#[expect(clippy::too_many_arguments, reason = "the binding takes what the core takes, without defaults")]
-fn bound_noise_share<'py>(
-    py: Python<'py>,
-    scores: &Bound<'py, PyAny>,
-    neighbors: &Bound<'py, PyAny>,
-    similarities: &Bound<'py, PyAny>,
-    num_classes: usize,
-    prior: &str,
-    strength: Option<f64>,
-    replicates: usize,
-    seed: u64,
-) -> PyResult<(f64, f64)> {
-    let (prior, resampling) = (self::prior(prior)?, Resampling { replicates, seed });
-    let found = with_pool(py, scores, neighbors, similarities, num_classes, |pool, similarities| {
-        noise_bound::bound_noise_share(pool, similarities, prior, strength, resampling)
-    })?;
-    Ok((found.low, found.high))
 }
 
 /// Neighbor information of the ratings, and of the same ratings shuffled.
@@ -88,7 +74,6 @@ fn shuffle_test<'py>(
 }
 
 pub(crate) fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
-    m.add_function(wrap_pyfunction!(bootstrap_transition, m)?)?;
-    m.add_function(wrap_pyfunction!(bound_noise_share, m)?)?;
+    m.add_function(wrap_pyfunction!(bootstrap, m)?)?;
     m.add_function(wrap_pyfunction!(shuffle_test, m)?)
 }
