@@ -14,7 +14,8 @@ from ds2_fast import _core
 from ds2_fast.curation import curate
 from ds2_fast.knn import Neighbors, find_neighbors
 from ds2_fast.transition import fit_transition
-from ds2_fast.trust import RULE, check_trust
+from ds2_fast.trust import check_trust
+from ds2_fast.verdict import RULE
 from synthetic import (
     PRIOR,
     RATERS,
@@ -87,7 +88,8 @@ def test_neighbors_that_know_nothing_are_not_followed():
     scores = draw_ratings(rng.choice(6, 4000, p=PRIOR), RATERS["adj"], rng)
     trust = check(scores, find_neighbors(rng.standard_normal((4000, 8)).astype(np.float32), 20))
     assert trust.verdict == "do not curate"
-    assert trust.reasons == ("neighbors know less than 0.01 nats",)
+    assert trust.reasons[0].startswith("neighbors know no more about these ratings than about the")
+    assert trust.p_value > 0.01
     assert trust.share_changed == 0
 
 
@@ -110,9 +112,15 @@ def test_agreement_that_falls_with_distance_asks_for_care():
     mixed = np.where(strangers, rng.choice(6, 10_000, p=PRIOR), wide.truth)
     scores = np.concatenate([tight.scores, draw_ratings(mixed, RATERS["diag"], rng)])
     embeddings = np.concatenate([tight.embeddings, wide.embeddings])
-    trust = check(scores, find_neighbors(embeddings, 20))
+    trust = check(scores, find_neighbors(embeddings, 20), noise_share=1.0)
     assert trust.verdict == "use with care"
-    assert any("higher on the closest fifth" in reason for reason in trust.reasons)
+    assert any("the closest pairs allow at most" in reason for reason in trust.reasons)
+    low, high = trust.noise_share_bound
+    assert low < (1 - trust.diagonal_close) / (1 - trust.diagonal) < high < 0.8
+    # The advice is one that helps.
+    assert trust.advice[0] == f"`--noise-share {int(100 * high) / 100:.2f}` or less"
+    helped = check(scores, find_neighbors(embeddings, 20), noise_share=int(100 * high) / 100)
+    assert not any("the closest pairs allow" in reason for reason in helped.reasons)
     assert trust.diagonal_close == pytest.approx(0.7, abs=0.03)
     assert trust.bins[0].lift > 1.5 * trust.bins[-1].lift
 

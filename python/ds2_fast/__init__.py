@@ -1,9 +1,10 @@
 """Choose the data to fine-tune on: rate, curate and select instruction samples with DS2.
 
 `select` runs the whole line. Every stage is also a function on arrays and frames: `read_pool`,
-`read_scores`, `rate`, `embed`, `embed_lexical`, `find_neighbors`, `fit_transition`, `curate`,
-`check_trust`, `score_longtail`, `rank_samples`, `drop_duplicates`, `seat_groups`, `choose_centers`,
-`write_subset`. `PoolIndex` answers queries against the pool of a run.
+`read_scores`, `rate`, `embed`, `embed_lexical`, `find_neighbors`, `fit_transition`,
+`bootstrap_transition`, `curate`, `check_trust`, `score_longtail`, `rank_samples`,
+`drop_duplicates`, `seat_groups`, `choose_centers`, `write_subset`. `PoolIndex` answers queries
+against the pool of a run.
 """
 
 from __future__ import annotations
@@ -51,6 +52,8 @@ if TYPE_CHECKING:
     from ds2_fast.transition import fit_transition as fit_transition
     from ds2_fast.trust import Trust as Trust
     from ds2_fast.trust import check_trust as check_trust
+    from ds2_fast.uncertainty import Intervals as Intervals
+    from ds2_fast.uncertainty import bootstrap_transition as bootstrap_transition
 
 # Nothing is imported before it is used: `import ds2_fast` and `ds2-fast --help` stay quick.
 _HOMES = {
@@ -79,6 +82,7 @@ _HOMES = {
     "selection": ("Ranking", "rank_samples"),
     "transition": ("Transition", "fit_transition"),
     "trust": ("Trust", "check_trust"),
+    "uncertainty": ("Intervals", "bootstrap_transition"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

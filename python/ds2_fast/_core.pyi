@@ -14,6 +14,7 @@ from ds2_fast.progress import Progress
 __all__ = [
     "__version__",
     "agreement_by_distance",
+    "bootstrap",
     "check_graph",
     "choose_centers",
     "compare_close_fit",
@@ -36,6 +37,7 @@ __all__ = [
     "published_order",
     "rank_samples",
     "score_longtail",
+    "shuffle_test",
     "split_noise",
     "tune_evidence",
 ]
@@ -157,6 +159,20 @@ class _CloseFit(TypedDict):
     diagonal: float
     diagonal_close: float
 
+class _Bootstrap(TypedDict):
+    level: float
+    blocks: int
+    T: NDArray[np.float64]
+    p: NDArray[np.float64]
+    settled: NDArray[np.float64]
+    noise_share_bound: tuple[float, float]
+
+class _ShuffleTest(TypedDict):
+    samples: int
+    information: float
+    p_value: float
+    shuffled: NDArray[np.float64]
+
 def consensus_counts(
     scores: NDArray[np.int8], neighbors: NDArray[np.uint32], num_classes: int, k: int
 ) -> NDArray[np.float64]:
@@ -271,6 +287,51 @@ def compare_close_fit(
     strength: float | None,
 ) -> _CloseFit:
     """Compare the diagonal of T over all samples and over those with the closest neighbors."""
+
+def bootstrap(
+    scores: NDArray[np.int8],
+    neighbors: NDArray[np.uint32],
+    similarities: NDArray[np.float32],
+    num_classes: int,
+    k: int,
+    prior: str,
+    strength: float | None,
+    replicates: int,
+    seed: int,
+) -> _Bootstrap:
+    """Find intervals of T, p and the largest possible noise share from resampled blocks.
+
+    Args:
+        scores: int8 `(N,)`, 0..K-1, -1 = unrated.
+        neighbors: uint32 `(N, L)`, rows of the most similar other samples, nearest first.
+        similarities: float32 `(N, L)`.
+        num_classes: K, 2..16.
+        k: neighbors counted for T and p, 2..L.
+        prior: `ordinal` or `uniform`.
+        strength: of the prior of T and p, >= 0; None for the default.
+        replicates: at least 1.
+        seed: of the draws.
+
+    Returns:
+        T `(K, K, 2)`, p `(K, 2)`, each lower and upper end; settled `(K,)`.
+
+    Raises:
+        ValueError: if a value is out of range, or no sample could be counted.
+    """
+
+def shuffle_test(
+    scores: NDArray[np.int8],
+    neighbors: NDArray[np.uint32],
+    num_classes: int,
+    k: int,
+    shuffles: int,
+    seed: int,
+) -> _ShuffleTest:
+    """Measure what neighbors know about the ratings and about the same ratings shuffled.
+
+    Raises:
+        ValueError: if a value is out of range, or no sample is rated.
+    """
 
 # The published method, long-tail score, selection, scales.
 

@@ -19,6 +19,7 @@ from ds2_fast.longtail import Definition, score_longtail
 from ds2_fast.rundir import Stage
 from ds2_fast.transition import Transition
 from ds2_fast.trust import Trust, check_trust
+from ds2_fast.uncertainty import REPLICATES, Intervals, bootstrap_transition
 
 if TYPE_CHECKING:
     import polars as pl
@@ -36,6 +37,7 @@ class Analysis:
         features: the rows in which neighbors were sought.
         neighbors: the k-NN graph.
         transition: T and p.
+        intervals: how far T and p could be off.
         curated: the curated scores.
         longtail: float64 `(N,)`, the long-tail scores.
         trust: whether to believe the curation.
@@ -46,6 +48,7 @@ class Analysis:
     features: Features
     neighbors: Neighbors
     transition: Stage[Transition]
+    intervals: Stage[Intervals]
     curated: Stage[Curated]
     longtail: Stage[NDArray[np.float64]]
     trust: Trust
@@ -79,7 +82,7 @@ def analyze(
         longtail: definition of the long-tail score.
         knn: method that finds the neighbors.
         recall: share of the true neighbors that is enough.
-        seed: of the rounds of `reference`.
+        seed: of the resampling, the shuffles and the rounds of `reference`.
         threads: for the neighbor search, at most so many; the other stages are short and run on
             rayon's global pool.
 
@@ -100,6 +103,17 @@ def analyze(
         unit="steps",
         told=lambda value: (
             f"fitted T and p for {value.num_classes} score classes in {value.steps:,} steps"
+        ),
+    )
+    intervals = line.stage(
+        "intervals",
+        artifacts.INTERVALS,
+        lambda _: bootstrap_transition(scores.values, graph.value, transition.value, seed=seed),
+        inputs={**rated, "transition": transition.digest},
+        params={"replicates": REPLICATES, "seed": seed},
+        unit="replicates",
+        told=lambda value: (
+            f"resampled {value.blocks:,} blocks of neighbors {value.replicates} times"
         ),
     )
     curated = line.stage(
@@ -129,9 +143,17 @@ def analyze(
         told=lambda value: f"scored the rarity of {len(value):,} samples",
     )
     trust = check_trust(
-        scores.values, graph.value, transition.value, curated.value, labels=scores.labels
+        scores.values,
+        graph.value,
+        transition.value,
+        curated.value,
+        intervals=intervals.value,
+        labels=scores.labels,
+        seed=seed,
     )
-    return Analysis(scores, status, features, graph.value, transition, curated, tail, trust)
+    return Analysis(
+        scores, status, features, graph.value, transition, intervals, curated, tail, trust
+    )
 
 
 def _tell_curation(value: Curated) -> str:

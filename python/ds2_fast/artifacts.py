@@ -17,6 +17,7 @@ from ds2_fast.curation import Curated
 from ds2_fast.knn import GraphInfo, Neighbors
 from ds2_fast.rundir import Artifact, json_bytes
 from ds2_fast.transition import Transition
+from ds2_fast.uncertainty import Intervals
 
 if TYPE_CHECKING:
     import polars as pl
@@ -123,6 +124,18 @@ TRANSITION: Artifact[Transition] = Artifact(
 )
 
 
+def _load_intervals(paths: Paths) -> Intervals:
+    stored = json.loads(paths[0].read_text("utf-8"))
+    del stored["conditions"]
+    arrays = {name: np.array(item) for name, item in stored.items() if isinstance(item, list)}
+    return Intervals(**{**stored, **arrays})
+
+
+INTERVALS: Artifact[Intervals] = Artifact(
+    ("intervals.json",), lambda value, paths: _save_json(value.to_dict(), paths[0]), _load_intervals
+)
+
+
 def _save_curated(value: Curated, paths: Paths) -> None:
     import polars as pl
 
@@ -143,7 +156,7 @@ def _load_curated(paths: Paths) -> Curated:
 
 
 CURATED: Artifact[Curated] = Artifact(
-    ("curated.parquet", "curation.json"), _save_curated, _load_curated
+    ("curated.parquet", "curation.json"), _save_curated, _load_curated, version=2
 )
 
 LONGTAIL: Artifact[NDArray[np.float64]] = Artifact(

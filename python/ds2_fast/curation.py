@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ds2_fast import _core
+from ds2_fast.information import compare_with_shuffled, explain_ignorance
 from ds2_fast.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
     from ds2_fast.transition import Transition
 
 Mode = Literal["bayes", "paper", "reference", "none"]
-
-LEAST_INFORMATION = 0.01
-"""Nats; neighbors that know less about a rating correct none (see `curate`)."""
 
 ONE_SCORE = "all rated samples have the same score"
 """Why nothing is curated where T means nothing."""
@@ -47,6 +45,8 @@ class Curated:
         beta: weight of one neighbor's log likelihood; None where nothing was tuned.
         information: nats by which the neighbors predict a rating better than chance; None where it
             was not measured.
+        information_shuffled: the most they know about the same ratings shuffled; None likewise.
+        p_value: probability of as much information if they knew nothing; None likewise.
         noise_share: the share of disagreement assumed to be rater noise; None unless `bayes`.
         switched_off: why the scores were left alone although curation was asked for, or None.
         changed: number of samples whose curated score differs from their score.
@@ -70,6 +70,8 @@ class Curated:
     changed: int
     vanished: tuple[int, ...]
     warnings: tuple[str, ...] = ()
+    information_shuffled: float | None = None
+    p_value: float | None = None
 
 
 def curate(
@@ -95,7 +97,8 @@ def curate(
     share of the neighbors' disagreement taken for rater noise. One rater cannot tell it: a = 1 is
     the paper's assumption (neighbors share their true score), a = 0 believes every rating. k and
     beta are those under which neighbors predict ratings best. If that prediction gains less than
-    0.01 nats, curation switches itself off and says so in `switched_off`.
+    0.01 nats, or no more than it gains on shuffled ratings (`compare_with_shuffled`, p > 0.01),
+    curation switches itself off and says so in `switched_off`.
 
     `paper`: the published method on one neighbor graph, with the votes of the ten nearest neighbors
     (all of them if the graph is narrower); `reference`: the law of the published code; `none`: the
@@ -110,7 +113,7 @@ def curate(
         noise_share: a in [0, 1]; `bayes` only.
         threshold: least probability (`bayes`) or confidence (`paper`, `reference`) at which a score
             is replaced, >= 0; above 1 nothing is.
-        seed: of the random rounds; `reference` only.
+        seed: of the shuffles (`bayes`) or the random rounds (`reference`).
         rounds: number of random rounds; `reference` only.
         neighbor_k: neighbors heard, instead of the tuned number; needs `beta`.
         beta: weight of one neighbor in (0, 1], instead of the tuned one; needs `neighbor_k`.
@@ -124,7 +127,7 @@ def curate(
         ValueError: if a value is out of range, or only one of `neighbor_k` and `beta` is given.
 
     Source: `bayes` is a deviation from the paper, which flags, votes and thresholds instead.
-    O(N (k + K^2)), no randomness.
+    O(N (k + K^2)) and the shuffles, which take most of the time on small pools.
 
     Example:
         >>> from ds2_fast.knn import find_neighbors
@@ -149,6 +152,7 @@ def curate(
             temper=None if neighbor_k is None or beta is None else (neighbor_k, beta),
             noise_share=noise_share,
             threshold=threshold,
+            seed=seed,
             fill_missing=fill_missing,
             progress=progress,
         )
@@ -172,6 +176,8 @@ def _leave_scores(
     *,
     switched_off: str | None = None,
     information: float | None = None,
+    information_shuffled: float | None = None,
+    p_value: float | None = None,
     noise_share: float | None = None,
 ) -> Curated:
     """Return the scores as they are, in the form of a curation.
@@ -181,6 +187,8 @@ def _leave_scores(
         mode: what was asked for.
         switched_off: why nothing was done.
         information: what the neighbors know, if it was measured.
+        information_shuffled: the most they know about shuffled ratings, likewise.
+        p_value: of the former against the latter, likewise.
         noise_share: what would have been assumed.
 
     Returns:
@@ -203,6 +211,8 @@ def _leave_scores(
         switched_off=switched_off,
         changed=0,
         vanished=(),
+        information_shuffled=information_shuffled,
+        p_value=p_value,
     )
 
 
@@ -225,6 +235,7 @@ def _curate_bayes(
     temper: tuple[int, float] | None,
     noise_share: float,
     threshold: float,
+    seed: int,
     fill_missing: bool,
     progress: Progress,
 ) -> Curated:
@@ -239,12 +250,17 @@ def _curate_bayes(
     else:
         k, beta = temper
         information = _core.neighbor_information(scores, graph, T, p, k, beta)
-    if information < LEAST_INFORMATION:
-        reason = (
-            f"neighbors know {information:.4f} nats about a rating, less than {LEAST_INFORMATION}"
-        )
+    test = compare_with_shuffled(scores, neighbors, len(p), seed=seed)
+    reason = explain_ignorance(information, test.p_value)
+    if reason is not None:
         return _leave_scores(
-            scores, "bayes", switched_off=reason, information=information, noise_share=noise_share
+            scores,
+            "bayes",
+            switched_off=reason,
+            information=information,
+            information_shuffled=test.largest,
+            p_value=test.p_value,
+            noise_share=noise_share,
         )
     found = _core.curate(
         scores, graph, T, p, k, beta, noise_share, threshold, fill_missing, progress
@@ -259,6 +275,8 @@ def _curate_bayes(
         switched_off=None,
         changed=_count_changed(scores, found["curated"]),
         vanished=_find_vanished(scores, found["curated"]),
+        information_shuffled=test.largest,
+        p_value=test.p_value,
     )
 
 

@@ -59,7 +59,7 @@ def build_report(
         },
         "neighbors": _graph(found),
         "scores": _scores(found, sheet),
-        "transition": transition.to_dict(),
+        "transition": {**transition.to_dict(), "intervals": found.intervals.value.to_dict()},
         "curation": {
             "mode": curated.mode,
             "switched_off": curated.switched_off,
@@ -67,6 +67,8 @@ def build_report(
             "neighbor_k": curated.neighbor_k,
             "beta": curated.beta,
             "neighbor_information": curated.information,
+            "information_shuffled": curated.information_shuffled,
+            "p_value": curated.p_value,
             "misrated": int(np.count_nonzero(curated.misrated)),
             "changed": int(curated.changed),
             "vanished": list(curated.vanished),
@@ -138,6 +140,7 @@ def print_report(
     console.print(_score_table(report))
     if not report["transition"]["degenerate"]:
         console.print(_transition_table(report))
+        console.print(_tell_intervals(report), markup=False, style="dim")
     _print_trust(report, console)
     if files or run_dir is not None:
         console.print("\n[bold]Files[/bold]")
@@ -207,8 +210,10 @@ def _transition_table(report: dict[str, Any]) -> Table:
     table.add_column("true")
     for label in labels:
         table.add_column(label, justify="right")
-    table.add_column("prior p", justify="right")
+    table.add_column("own, 95 %", justify="right")
+    table.add_column("prior p, 95 %", justify="right")
     table.add_column("")
+    own, priors = _intervals(transition)
     for place, (row, prior) in enumerate(zip(transition["T"], transition["p"], strict=True)):
         cells = [
             "[dim]·[/dim]"
@@ -223,45 +228,41 @@ def _transition_table(report: dict[str, Any]) -> Table:
             note = "too rare: assumed"
         elif place in transition["ambiguous"]:
             note = "ambiguous"
-        table.add_row(labels[place], *cells, f"{prior:.2f}", f"[dim]{note}[/dim]")
+        around = f"{prior:.2f} {priors[place]}".rstrip()
+        table.add_row(labels[place], *cells, own[place], around, f"[dim]{note}[/dim]")
     return table
+
+
+def _intervals(transition: dict[str, Any]) -> tuple[list[str], list[str]]:
+    """The intervals of the diagonal of T and of p, in print; empty where there are none."""
+    found, classes = transition["intervals"], range(transition["num_classes"])
+    if found["T"] is None:
+        return [""] * len(classes), [""] * len(classes)
+    own = ["" if i in transition["unidentified"] else _span(found["T"][i][i]) for i in classes]
+    return own, [_span(ends) for ends in found["p"]]
+
+
+def _span(ends: Sequence[float]) -> str:
+    return f"{ends[0]:.2f}-{ends[1]:.2f}"
+
+
+def _tell_intervals(report: dict[str, Any]) -> str:
+    found = report["transition"]["intervals"]
+    if found["T"] is None:
+        return "no intervals: T was not fitted by likelihood"
+    return (
+        f"intervals: {found['replicates']} resamplings of {found['blocks']:,} blocks of neighbors, "
+        f"{found['conditions']}"
+    )
 
 
 def _print_trust(report: dict[str, Any], console: Console) -> None:
     trust = report["trust"]
     console.print(f"\n[bold]Trust check: {trust['verdict']}[/bold]")
-    for line in _trust_lines(report):
+    cares = (*report["transition"]["warnings"], *report["curation"]["warnings"])
+    for line in (*trust["words"], *(f"care: {care}" for care in cares)):
         console.print(f"  {line}", markup=False)
 
 
 def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.2f}"
-
-
-def _trust_lines(report: dict[str, Any]) -> list[str]:
-    """Say what the neighbors know, what was done with it, and what could be better."""
-    trust, curation = report["trust"], report["curation"]
-    near, far = trust["bins"][0], trust["bins"][-1]
-    lines = []
-    if trust["neighbor_information"] is not None:
-        lines.append(
-            f"neighbors know {trust['neighbor_information']:.3f} nats about a rating "
-            f"(0 = nothing, below 0.01 = too little to curate)"
-        )
-    for part, text in ((near, "closest 1 % of pairs"), (far, "farthest half of pairs")):
-        if part["agreement"] is not None:
-            lines.append(
-                f"the {text} agree on {part['agreement']:.0%} of scores, "
-                f"chance {part['chance']:.0%}"
-            )
-    if curation["noise_share"] is not None:
-        lines.append(
-            f"{curation['noise_share']:.0%} of the disagreement is taken for rater noise: "
-            f"{trust['noise_share_origin']} (`--noise-share`)"
-        )
-    changed = f"{trust['share_changed']:.1%} of the scores were changed"
-    lines.append(
-        f"no score was changed: {curation['switched_off']}" if curation["switched_off"] else changed
-    )
-    cares = (*trust["reasons"], *report["transition"]["warnings"], *curation["warnings"])
-    return lines + [f"care: {care}" for care in cares]

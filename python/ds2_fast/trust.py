@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ds2_fast import _core
-from ds2_fast.curation import LEAST_INFORMATION
+from ds2_fast.information import compare_with_shuffled
+from ds2_fast.uncertainty import bootstrap_transition
+from ds2_fast.verdict import RULE, Evidence, Level, judge
+from ds2_fast.wording import tell_trust
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,28 +22,7 @@ if TYPE_CHECKING:
     from ds2_fast.curation import Curated
     from ds2_fast.knn import Neighbors
     from ds2_fast.transition import Transition
-
-Verdict = Literal["trust", "use with care", "do not curate"]
-
-GOOD_INFORMATION = 0.05
-"""Nats. Neighbors that know less leave most decisions to the prior."""
-
-RISE = 0.05
-"""How much higher the diagonal of T from the closest neighbors may be than that from all."""
-
-SAMPLES_PER_CELL = 30
-"""Samples per entry of T below which T is noisy: 0.06 off per row at 1,000 samples and K = 6."""
-
-RULE = (
-    "do not curate: all ratings are equal, or neighbors know less than "
-    f"{LEAST_INFORMATION} nats about a rating. "
-    f"use with care: neighbors know less than {GOOD_INFORMATION} nats; or the diagonal of T is "
-    f"more than {RISE} higher on the closest fifth of the pairs; or curation leaves a score unused "
-    "that the rater used; or a score the rater used has an unidentified or ambiguous row of T; or "
-    f"the fit did not converge; or there are fewer than {SAMPLES_PER_CELL} K^2 rated samples. "
-    "trust: none of these."
-)
-"""How `check_trust` comes to its verdict, for the report."""
+    from ds2_fast.uncertainty import Intervals
 
 
 @dataclass(frozen=True)
@@ -72,31 +54,42 @@ class Trust:
     Attributes:
         verdict: `trust`, `use with care` or `do not curate`.
         reasons: what decided it, one clause each; empty for `trust`.
+        advice: what the user can do about them to move up a level, one clause each.
         rule: the rule that was applied, in words.
         bins: agreement by distance to the nearest neighbor, closest first.
         diagonal: mean diagonal of T over a sample and its two nearest neighbors, weighted by p;
             NaN if no class is identified, or no sample is rated together with both of them.
-        diagonal_close: the same over the closest fifth; a clear rise means that disagreement
-            further out is not rater noise alone.
+        diagonal_close: the same over the closest fifth; a rise means that disagreement further out
+            is not rater noise alone.
+        noise_share_bound: the largest share of the disagreement that can be rater noise, lower and
+            upper end of its 95 % interval, see `bootstrap_transition`.
         neighbor_information: nats by which neighbors predict a rating better than chance; NaN if
             all ratings are equal.
+        information_shuffled: the most they know about the same ratings shuffled; NaN likewise.
+        p_value: probability of as much information if neighbors knew nothing; NaN likewise.
         share_changed: share of the rated samples whose score was changed.
         vanished: scores that occur in the pool and not among the curated ones.
         noise_share: share of disagreement taken for rater noise; None unless `bayes`.
         noise_share_origin: where it comes from.
+        switched_off: why the scores were left alone although curation was asked for, or None.
     """
 
-    verdict: Verdict
+    verdict: Level
     reasons: tuple[str, ...]
+    advice: tuple[str, ...]
     rule: str
     bins: tuple[DistanceBin, ...]
     diagonal: float
     diagonal_close: float
+    noise_share_bound: tuple[float, float]
     neighbor_information: float
+    information_shuffled: float
+    p_value: float
     share_changed: float
     vanished: tuple[int, ...]
     noise_share: float | None
     noise_share_origin: str
+    switched_off: str | None
 
     @property
     def line(self) -> str:
@@ -109,9 +102,15 @@ class Trust:
             figures.insert(0, f"neighbors know {self.neighbor_information:.3f} nats")
         return f"{self.verdict}: {'; '.join((', '.join(figures), *self.reasons))}"
 
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The check in full sentences' worth of clauses, one per line."""
+        return tell_trust(self)
+
     def to_dict(self) -> dict[str, object]:
-        """Everything as JSON-able values; what is not a number becomes None."""
-        return {key: _jsonable(value) for key, value in asdict(self).items()}
+        """Everything as JSON-able values, and in words; what is not a number becomes None."""
+        found = {key: _jsonable(value) for key, value in asdict(self).items()}
+        return {**found, "words": list(self.words)}
 
 
 def check_trust(
@@ -120,22 +119,26 @@ def check_trust(
     transition: Transition,
     curated: Curated,
     *,
+    intervals: Intervals | None = None,
     labels: Sequence[str] | None = None,
     noise_share_origin: str = "assumed, not estimated",
+    seed: int = 42,
 ) -> Trust:
     """Judge whether the neighbors of a pool may correct its ratings.
 
     Measures agreement with the nearest neighbor against chance in five bins of distance, the
     diagonal of T fitted on the closest fifth against that on all, and what neighbors know about a
-    rating; then applies `RULE`.
+    rating against what they know about shuffled ones; then applies `ds2_fast.verdict.RULE`.
 
     Args:
         scores: int8 `(N,)`, 0..K-1, -1 = unrated.
         neighbors: neighbors of every sample, nearest first, at least 2.
         transition: T and p of the same pool.
         curated: its curated scores.
+        intervals: of the same T and p; None makes them.
         labels: what the user calls each class, for the reasons; None for the class numbers.
         noise_share_origin: where `noise_share` comes from, for the report.
+        seed: of the shuffles and the resampling, where they are not given.
 
     Returns:
         The figures, the verdict and its reasons.
@@ -144,7 +147,7 @@ def check_trust(
         ValueError: if arrays do not fit together, or similarities are not finite and descending.
 
     Source: the paper assumes that neighbors share their true score (k-NN score clusterability);
-    this is what one rater's scores can tell about it. O(N L).
+    this is what one rater's scores can tell about it. O(N L), the shuffles and the resampling.
 
     Example:
         >>> from ds2_fast.curation import curate
@@ -158,6 +161,8 @@ def check_trust(
         ... )
         >>> trust.verdict, trust.reasons
         ('use with care', ('T rests on fewer than 120 samples',))
+        >>> trust.advice
+        ('rate at least 120 samples',)
     """
     graph, similarities = neighbors.indices, neighbors.similarities
     classes = transition.num_classes
@@ -165,22 +170,18 @@ def check_trust(
     # A fit without a prior (the published code's) is still compared under the usual one.
     prior = "ordinal" if transition.prior == "none" else transition.prior
     close = _core.compare_close_fit(scores, graph, similarities, classes, prior, None)
-    information = curated.information
-    if information is None and not transition.degenerate:
-        tuned = _core.tune_evidence(scores, graph, transition.T, transition.p)
-        information = tuned["information"]
+    intervals = intervals or bootstrap_transition(scores, neighbors, transition, seed=seed)
+    information, shuffled, p_value = _measure(scores, neighbors, transition, curated, seed)
     rated = int(np.count_nonzero(scores >= 0))
-    measured = math.nan if information is None else information
-    verdict, reasons = _judge(
-        transition,
-        measured,
-        close["diagonal_close"] - close["diagonal"],
-        curated.vanished,
-        labels or range(transition.num_classes),
+    verdict, doubts = judge(
+        Evidence(transition, curated, intervals, information, shuffled, p_value),
+        labels or range(classes),
     )
+    low, high = intervals.noise_share_bound.tolist()
     return Trust(
         verdict=verdict,
-        reasons=reasons,
+        reasons=tuple(doubt.reason for doubt in doubts),
+        advice=tuple(dict.fromkeys(doubt.advice for doubt in doubts)),
         rule=RULE,
         bins=tuple(
             DistanceBin(
@@ -195,48 +196,40 @@ def check_trust(
         ),
         diagonal=close["diagonal"],
         diagonal_close=close["diagonal_close"],
-        neighbor_information=measured,
+        noise_share_bound=(low, high),
+        neighbor_information=information,
+        information_shuffled=shuffled,
+        p_value=p_value,
         share_changed=curated.changed / max(rated, 1),
         vanished=curated.vanished,
         noise_share=curated.noise_share,
         noise_share_origin=noise_share_origin,
+        switched_off=curated.switched_off,
     )
 
 
-def _judge(
+def _measure(
+    scores: NDArray[np.int8],
+    neighbors: Neighbors,
     transition: Transition,
-    information: float,
-    rise: float,
-    vanished: tuple[int, ...],
-    labels: Sequence[object],
-) -> tuple[Verdict, tuple[str, ...]]:
-    """Apply `RULE`."""
+    curated: Curated,
+    seed: int,
+) -> tuple[float, float, float]:
+    """Neighbor information, the most of shuffled ratings, p-value; measured if no mode did."""
     if transition.degenerate:
-        return "do not curate", ("all ratings are equal",)
-    enough = SAMPLES_PER_CELL * transition.num_classes**2
-    few = (transition.samples < enough, f"T rests on fewer than {enough} samples")
-    if information < LEAST_INFORMATION:
-        # Too few samples may be why neighbors seem to know nothing.
-        nothing = f"neighbors know less than {LEAST_INFORMATION} nats"
-        return "do not curate", (nothing, few[1]) if few[0] else (nothing,)
-    used = set(np.flatnonzero(transition.c1).tolist())
-    unidentified = sorted(used & set(transition.unidentified))
-    doubts = (
-        (information < GOOD_INFORMATION, f"neighbors know less than {GOOD_INFORMATION} nats"),
-        (rise > RISE, f"the diagonal of T is {rise:.2f} higher on the closest fifth of the pairs"),
-        (vanished, f"curation leaves {_name(vanished, labels)} unused"),
-        (unidentified, f"too few samples truly deserve {_name(unidentified, labels)}"),
-        (transition.ambiguous, f"T is ambiguous about {_name(transition.ambiguous, labels)}"),
-        (not transition.converged, f"the fit of T did not converge in {transition.steps} steps"),
-        few,
+        return math.nan, math.nan, math.nan
+    information, shuffled, p_value = (
+        curated.information,
+        curated.information_shuffled,
+        curated.p_value,
     )
-    reasons = tuple(reason for doubt, reason in doubts if doubt)
-    return ("use with care" if reasons else "trust"), reasons
-
-
-def _name(scores: Sequence[int], labels: Sequence[object]) -> str:
-    names = ", ".join(str(labels[score]) for score in scores)
-    return f"score{'s' if len(scores) > 1 else ''} {names}"
+    if information is None:
+        tuned = _core.tune_evidence(scores, neighbors.indices, transition.T, transition.p)
+        information = tuned["information"]
+    if shuffled is None or p_value is None:
+        test = compare_with_shuffled(scores, neighbors, transition.num_classes, seed=seed)
+        shuffled, p_value = test.largest, test.p_value
+    return information, shuffled, p_value
 
 
 def _jsonable(value: object) -> object:
