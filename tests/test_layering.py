@@ -24,8 +24,8 @@ HOMES = {
     "usearch": ("knn",),
 }
 STAGES = (
-    "knn", "lexical", "transition", "curation", "published", "longtail", "selection", "duplicates",
-    "quotas", "kcenter", "trust",
+    "knn", "lexical", "transition", "uncertainty", "information", "curation", "published",
+    "longtail", "selection", "duplicates", "quotas", "kcenter", "trust", "verdict", "wording",
 )  # fmt: skip
 LINE = (
     "__init__", "pipeline", "analysis", "fitting", "choice", "safeguards", "artifacts", "graphing",

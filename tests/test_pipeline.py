@@ -22,7 +22,15 @@ from ds2_fast.errors import PoolError, RunError, TrustError
 from ds2_fast.progress import Narrator
 
 POOL = Path(__file__).parent.parent / "examples" / "sample_pool.parquet"
-LINE = ["lexical", "neighbors", "transition", "curation", "long tail", "selection"]
+LINE = [
+    "lexical",
+    "neighbors",
+    "transition",
+    "intervals",
+    "curation",
+    "long tail",
+    "selection",
+]
 OPTIONS = {"score_col": "rating", "space": "lexical"}
 
 
@@ -85,7 +93,7 @@ def test_a_second_run_reuses_everything_and_a_changed_parameter_only_what_comes_
     for options, reused in [
         ({}, LINE),
         ({"n": 200}, LINE[:-1]),
-        ({"noise_share": 0.25}, ["lexical", "neighbors", "transition", "long tail"]),
+        ({"noise_share": 0.25}, ["lexical", "neighbors", "transition", "intervals", "long tail"]),
         ({"k": 5}, ["lexical", "neighbors"]),
     ]:
         told = Told()
@@ -177,6 +185,7 @@ ARTIFACTS = (
     "neighbors.npy",
     "similarities.npy",
     "transition.json",
+    "intervals.json",
     "curated.parquet",
     "curation.json",
     "longtail.npy",

@@ -119,8 +119,17 @@ def test_agreement_that_falls_with_distance_asks_for_care():
     assert low < (1 - trust.diagonal_close) / (1 - trust.diagonal) < high < 0.8
     # The advice is one that helps.
     assert trust.advice[0] == f"`--noise-share {int(100 * high) / 100:.2f}` or less"
-    helped = check(scores, find_neighbors(embeddings, 20), noise_share=int(100 * high) / 100)
-    assert not any("the closest pairs allow" in reason for reason in helped.reasons)
+    neighbors, share = find_neighbors(embeddings, 20), int(100 * high) / 100
+    helped = check(scores, neighbors, noise_share=share)
+    assert helped.reasons == (
+        "farther neighbors differ truly, not by rater noise alone, and how much is assumed",
+    )
+    transition = fit_transition(scores, neighbors, num_classes=6)
+    curated = curate(scores, neighbors, transition, noise_share=share)
+    estimated = check_trust(
+        scores, neighbors, transition, curated, noise_share_origin="audit of 300 samples"
+    )
+    assert estimated.verdict == "trust"
     assert trust.diagonal_close == pytest.approx(0.7, abs=0.03)
     assert trust.bins[0].lift > 1.5 * trust.bins[-1].lift
 
@@ -179,3 +188,37 @@ def test_a_sparsely_rated_pool_is_checked_all_the_same():
         assert "nan" not in trust.line
         json.dumps(trust.to_dict(), allow_nan=False)
     assert trust.verdict != "trust"
+
+
+@pytest.mark.parametrize("num_classes", [2, 6, 11])
+@pytest.mark.parametrize("n", [200, 2000])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_pools_without_information_stay_untouched(n, num_classes, seed):
+    """Random vectors; shuffled ratings: small pools and other scales too."""
+    rng = np.random.default_rng([n, num_classes, seed])
+    groups = np.repeat(rng.standard_normal((n // 20, 12)), 20, axis=0)
+    vectors = groups + 0.1 * rng.standard_normal((n, 12))
+    truth = np.repeat(rng.integers(0, num_classes, n // 20), 20).astype(np.int8)
+    for scores, rows in (
+        (rng.permutation(truth), vectors),
+        (truth, rng.standard_normal((n, 12))),
+    ):
+        neighbors = find_neighbors(rows.astype(np.float32), 20)
+        transition = fit_transition(scores, neighbors, num_classes=num_classes)
+        curated = curate(scores, neighbors, transition, noise_share=1.0)
+        trust = check_trust(scores, neighbors, transition, curated)
+        assert trust.verdict == "do not curate"
+        assert trust.advice
+        np.testing.assert_array_equal(curated.curated, scores)
+        assert any(line.startswith("no score was changed: neighbors know") for line in trust.words)
+    informed = check(truth, find_neighbors(vectors.astype(np.float32), 20), num_classes)
+    assert informed.verdict != "do not curate"
+
+
+def test_the_words_tell_what_was_measured():
+    pool, neighbors = planted_pool("adj")
+    words = check(pool.scores, neighbors).words
+    for start in ("neighbors know ", "the closest 1 % of pairs", "the diagonal of T is ", "50% of"):
+        assert sum(line.startswith(start) for line in words) == 1, start
+    assert words[-1].endswith("of the scores were changed")
+    assert not any(line.startswith(("care", "to move up")) for line in words)

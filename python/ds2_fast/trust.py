@@ -11,7 +11,7 @@ import numpy as np
 from ds2_fast import _core
 from ds2_fast.information import compare_with_shuffled
 from ds2_fast.uncertainty import bootstrap_transition
-from ds2_fast.verdict import RULE, Evidence, Level, judge
+from ds2_fast.verdict import ASSUMED, RULE, Evidence, Level, judge
 from ds2_fast.wording import tell_trust
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def check_trust(
     *,
     intervals: Intervals | None = None,
     labels: Sequence[str] | None = None,
-    noise_share_origin: str = "assumed, not estimated",
+    noise_share_origin: str = ASSUMED,
     seed: int = 42,
 ) -> Trust:
     """Judge whether the neighbors of a pool may correct its ratings.
@@ -174,7 +174,9 @@ def check_trust(
     information, shuffled, p_value = _measure(scores, neighbors, transition, curated, seed)
     rated = int(np.count_nonzero(scores >= 0))
     verdict, doubts = judge(
-        Evidence(transition, curated, intervals, information, shuffled, p_value),
+        Evidence(
+            transition, curated, intervals, information, shuffled, p_value, noise_share_origin
+        ),
         labels or range(classes),
     )
     low, high = intervals.noise_share_bound.tolist()

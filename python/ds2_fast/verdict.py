@@ -30,7 +30,8 @@ RULE = (
     f"the same ratings shuffled (permutation test, {SHUFFLES} shuffles, p > {SIGNIFICANCE}); or "
     f"they know less than {LEAST_INFORMATION} nats. "
     "use with care: more of the disagreement is taken for rater noise than the disagreement of the "
-    "closest pairs allows (above the 95 % interval of the bound); or neighbors know less than "
+    "closest pairs allows (above the 95 % interval of the bound), or this interval excludes that "
+    "all of it is, and how much is was not estimated; or neighbors know less than "
     f"{LEAST_INFORMATION} nats more than about the luckiest shuffle; or curation leaves a score "
     "unused that the rater used; or a score the rater used has fewer than 20 true samples, or its "
     f"rating comes most often from it in fewer than {SETTLED:.0%} of resampled pools; or the fit "
@@ -38,6 +39,10 @@ RULE = (
     "trust: none of these."
 )
 """How `judge` comes to its verdict, for the report."""
+
+
+ASSUMED = "assumed, not estimated"
+"""Origin of a noise share that neither a second rater nor an audit has confirmed."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,7 @@ class Evidence:
         information: nats that neighbors know about a rating; NaN if all ratings are equal.
         information_shuffled: the most they know about the same ratings shuffled.
         p_value: of the former against the latter.
+        noise_share_origin: where the noise share comes from.
     """
 
     transition: Transition
@@ -72,6 +78,7 @@ class Evidence:
     information: float
     information_shuffled: float
     p_value: float
+    noise_share_origin: str = ASSUMED
 
 
 def judge(evidence: Evidence, labels: Sequence[object]) -> tuple[Level, tuple[Doubt, ...]]:
@@ -93,7 +100,7 @@ def judge(evidence: Evidence, labels: Sequence[object]) -> tuple[Level, tuple[Do
         advice = "try another `--space`, rate more samples, or rate with another model"
         return "do not curate", (Doubt(ignorance, advice), *few)
     doubts = (
-        *_doubt_noise_share(evidence.curated, evidence.intervals),
+        *_doubt_noise_share(evidence),
         *_doubt_information(evidence),
         *_doubt_classes(evidence, labels),
         *few,
@@ -111,14 +118,22 @@ def assumed_noise_share(curated: Curated) -> float | None:
     return curated.noise_share if curated.mode == "bayes" else 1.0
 
 
-def _doubt_noise_share(curated: Curated, intervals: Intervals) -> Iterator[Doubt]:
-    share, highest = assumed_noise_share(curated), float(intervals.noise_share_bound[1])
-    if share is not None and share > highest:
+def _doubt_noise_share(evidence: Evidence) -> Iterator[Doubt]:
+    share = assumed_noise_share(evidence.curated)
+    highest = float(evidence.intervals.noise_share_bound[1])
+    if share is None:
+        return
+    if share > highest:
         lower = f"`--noise-share {math.floor(100 * highest) / 100:.2f}` or less"
         yield Doubt(
             f"{share:.0%} of the disagreement is taken for rater noise, but the closest pairs "
             f"allow at most {highest:.0%}",
-            lower if curated.mode == "bayes" else f"use `--curation bayes` with {lower}",
+            lower if evidence.curated.mode == "bayes" else f"`--curation bayes` with {lower}",
+        )
+    elif highest < 1 and evidence.noise_share_origin == ASSUMED:
+        yield Doubt(
+            "farther neighbors differ truly, not by rater noise alone, and how much is assumed",
+            "estimate the noise share from a second rater or from audited samples",
         )
 
 
