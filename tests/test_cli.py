@@ -67,6 +67,44 @@ def test_json_is_alone_on_stdout(capsys, pool, tmp_path):
     assert json.loads(again) == json.loads(out)
 
 
+@pytest.fixture
+def ignorant(tmp_path):
+    """A pool whose neighbors know nothing: random vectors."""
+    rng = np.random.default_rng(5)
+    np.save(tmp_path / "rows.npy", rng.standard_normal((300, 16)).astype(np.float32))
+    rows = [{"instruction": f"say {i}", "output": f"{i}", "rating": i % 6} for i in range(300)]
+    pl.DataFrame(rows).write_ndjson(tmp_path / "pool.jsonl")
+    return tmp_path / "pool.jsonl", "--embeddings", tmp_path / "rows.npy", "--score-col", "rating"
+
+
+@pytest.mark.parametrize("command", [["select", "-n", "20"], ["curate"]])
+def test_strict_runs_end_where_curation_should(capsys, ignorant, command):
+    code, _, err = run(capsys, *command, *ignorant, "--strict")
+    assert code == 6
+    assert "neighbors know no more about these ratings than about" in " ".join(err.split())
+    assert run(capsys, *command, *ignorant, "--strict", "--curation", "none")[0] == 0
+    code, out, _ = run(capsys, *command, *ignorant, "--json")
+    report = json.loads(out)
+    assert (code, report["trust"]["verdict"]) == (0, "do not curate")
+    assert report["scores"]["pool"] == report["scores"]["curated"]
+    code, out, err = run(capsys, *command, *ignorant)
+    assert "Trust check: do not curate" in err
+    assert sum("no score was changed: neighbors know no more" in x for x in err.splitlines()) == 1
+    assert "to move up: try another `--space`" in err
+
+
+def test_intervals_are_reported_and_kept(capsys, pool, tmp_path):
+    folder = tmp_path / "run"
+    code, out, _ = run(capsys, "curate", pool, "--json", "--run-dir", folder, *SELECT)
+    found = json.loads(out)["transition"]["intervals"]
+    assert code == 0
+    assert found == json.loads((folder / "intervals.json").read_text())
+    assert "the neighbor graph" in found["conditions"]
+    code, _, err = run(capsys, "curate", pool, "--run-dir", folder, *SELECT)
+    assert "prior p, 95 %" in err
+    assert f"200 resamplings of {found['blocks']} blocks" in err
+
+
 def test_threads_hold_for_stages_that_take_no_number(capsys, monkeypatch, pool, tmp_path):
     monkeypatch.setenv("RAYON_NUM_THREADS", "7")
     folder = tmp_path / "run"

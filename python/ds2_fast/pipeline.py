@@ -142,7 +142,8 @@ def select(
         run_dir: folder of the artifacts; None is `<pool>.ds2` beside the pool, or, for data in
             memory, a folder that is gone when the call returns.
         offline: open no socket; ratings of an earlier run are used.
-        strict: raise `TrustError` if the trust check says not to curate.
+        strict: raise `TrustError` if the trust check says not to curate and `curation` is not
+            `"none"`.
         add_columns: add the `ds2_` columns to the subset.
         pool_options: overrides of the schema detection, see `ds2_fast.pool.read_pool`.
         rating_options: further arguments of `ds2_fast.rating.rate`.
@@ -227,10 +228,10 @@ def select(
             seed=seed,
             threads=threads,
         )
-        if strict and found.trust.verdict == "do not curate":
+        if strict and curation != "none" and found.trust.verdict == "do not curate":
             raise TrustError(
                 f"the trust check says not to curate: {'; '.join(found.trust.reasons)}",
-                "take the scores as they are with `--curation none`, or try another `--space`",
+                f"{'; '.join(found.trust.advice)}; or keep the scores with `--curation none`",
             )
         choice = make_choice(
             line,

@@ -25,7 +25,8 @@ def tell_trust(trust: Trust) -> tuple[str, ...]:
         *_tell_agreement(trust),
         *_tell_diagonal(trust),
         *_tell_curation(trust),
-        *(f"care: {reason}" for reason in trust.reasons),
+        # Why nothing was changed has just been said.
+        *(f"care: {reason}" for reason in trust.reasons if reason != trust.switched_off),
         *(f"to move up: {advice}" for advice in trust.advice),
     )
 
