@@ -147,7 +147,10 @@ def print_report(
     for file in files:
         console.print(f"  {file}", markup=False)
     if run_dir is not None:
-        parts = "scores.parquet (every sample), transition.json, intervals.json, report.json, manifest.json"
+        parts = (
+            "scores.parquet (every sample), transition.json, intervals.json, report.json, "
+            "manifest.json"
+        )
         console.print(f"  {run_dir}{os.sep} with {parts}", markup=False)
 
 

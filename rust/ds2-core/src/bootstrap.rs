@@ -219,7 +219,9 @@ impl Refit {
             }
         }
         // Rare triples that cross borders may come out negative.
-        weights.iter_mut().for_each(|weight| *weight = weight.max(0.0));
+        for weight in &mut weights {
+            *weight = weight.max(0.0);
+        }
         let drawn: f64 = weights.iter().sum();
         // Without a triple there is no fit; it takes a pool of a few samples to draw none.
         let scale = if drawn > 0.0 { total / drawn } else { 0.0 };
@@ -267,7 +269,9 @@ fn touch(near: &mut [Heard], (home, own): (u32, usize), triples: &Triples, tally
     let unit = UNIT / (near.len() * (near.len() - 1) / 2) as u64;
     let cells = triples.len();
     let mut all = [0_u64; MAX_CLASSES];
-    near.iter().for_each(|&(_, score)| all[usize::from(score)] += 1);
+    for &(_, score) in near.iter() {
+        all[usize::from(score)] += 1;
+    }
     near.sort_unstable();
     let mut add = |block: u32, group: &[u64; MAX_CLASSES], rest: &[u64; MAX_CLASSES]| {
         let tally = &mut tally[block as usize * cells..][..cells];
@@ -284,7 +288,9 @@ fn touch(near: &mut [Heard], (home, own): (u32, usize), triples: &Triples, tally
     add(home, &all, &[0; MAX_CLASSES]);
     for part in near.chunk_by(|one, next| one.0 == next.0).filter(|part| part[0].0 != home) {
         let mut group = [0; MAX_CLASSES];
-        part.iter().for_each(|&(_, score)| group[usize::from(score)] += 1);
+        for &(_, score) in part {
+            group[usize::from(score)] += 1;
+        }
         let rest = std::array::from_fn(|c| all[c] - group[c]);
         add(part[0].0, &group, &rest);
     }

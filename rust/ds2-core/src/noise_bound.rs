@@ -78,7 +78,6 @@ fn shared_classes(all: &Refit, close: &Refit) -> (Vec<[usize; 2]>, Vec<f64>) {
 }
 
 #[cfg(test)]
-#[expect(clippy::float_cmp, reason = "these values are exact")]
 mod tests {
     use super::*;
 
@@ -100,7 +99,7 @@ mod tests {
         }
         let near =
             (0..count * 3).flat_map(|row| (1..3).map(move |step| row / 3 * 3 + (row + step) % 3)).collect();
-        let close = |row: u32| if row / 3 % 2 == 0 { 0.9 } else { 0.5 };
+        let close = |row: u32| if (row / 3).is_multiple_of(2) { 0.9 } else { 0.5 };
         (scores, near, (0..count * 3).flat_map(|row| [close(row); 2]).collect())
     }
 
