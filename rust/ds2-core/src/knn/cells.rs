@@ -90,7 +90,7 @@ impl Cells {
 
     /// The codes, place by place.
     pub(crate) fn coded(&self) -> Coded<'_> {
-        Coded { kernel: self.kernel, bytes: cast_slice(&self.bytes), width: self.width }
+        Coded { kernel: self.kernel, bytes: cast_slice(&self.bytes), stride: self.width, width: self.width }
     }
 
     /// The `probes` cells nearest to each of some places, nearest first.

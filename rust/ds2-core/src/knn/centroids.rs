@@ -18,17 +18,18 @@ const ROWS_PER_CLUSTER: usize = 40;
 const MOST: f64 = 4096.0;
 const SEED: u64 = 11;
 
-/// Coded rows of `width` bytes, and how to compare them.
+/// Coded rows, of which the first `width` of `stride` bytes count, and how to compare them.
 #[derive(Clone, Copy)]
 pub(crate) struct Coded<'a> {
     pub(crate) kernel: Kernel,
     pub(crate) bytes: &'a [i8],
+    pub(crate) stride: usize,
     pub(crate) width: usize,
 }
 
 impl<'a> Coded<'a> {
     pub(crate) fn row(&self, i: usize) -> &'a [i8] {
-        &self.bytes[i * self.width..(i + 1) * self.width]
+        &self.bytes[i * self.stride..][..self.width]
     }
 
     /// Pack rows, at most [`TILE_ROWS`], as the first operand.
@@ -162,7 +163,7 @@ impl Centroids {
     /// The same centroids in an order in which similar ones follow each other: each next is the one most
     /// similar to the last of those left.
     fn in_chain(self, kernel: Kernel, width: usize) -> Self {
-        let coded = Coded { kernel, bytes: &self.bytes, width };
+        let coded = Coded { kernel, bytes: &self.bytes, stride: width, width };
         let all: Vec<usize> = (0..self.count).collect();
         let mut similarities = vec![0; self.count * self.count];
         self.products(

@@ -103,9 +103,15 @@ impl Codes {
         }
     }
 
+    /// The part of the codes before the first stage ends, where most of the variance is; all, if there is none.
+    pub(crate) fn heads(&self, kernel: Kernel) -> Coded<'_> {
+        let width = self.stages.first().map_or(self.width, |groups| groups * GROUP);
+        Coded { width, ..self.coded(kernel) }
+    }
+
     /// The codes, row after row.
     pub(crate) fn coded(&self, kernel: Kernel) -> Coded<'_> {
-        Coded { kernel, bytes: cast_slice(&self.bytes), width: self.width }
+        Coded { kernel, bytes: cast_slice(&self.bytes), stride: self.width, width: self.width }
     }
 }
 

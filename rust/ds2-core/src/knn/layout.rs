@@ -92,7 +92,12 @@ impl Layout {
     /// The blocks of `rows` places whose directions are nearest to that of each block, nearest first.
     pub(crate) fn near_blocks(&self, kernel: Kernel, rows: usize, probes: usize) -> Vec<u32> {
         let centroids = Centroids::of_blocks(&self.panels, self.groups, rows / TILE_COLUMNS);
-        let coded = Coded { kernel, bytes: &centroids.bytes, width: self.groups * GROUP };
+        let coded = Coded {
+            kernel,
+            bytes: &centroids.bytes,
+            stride: self.groups * GROUP,
+            width: self.groups * GROUP,
+        };
         centroids.nearest(coded, &(0..centroids.count).collect::<Vec<_>>(), probes)
     }
 

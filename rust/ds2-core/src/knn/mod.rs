@@ -157,7 +157,7 @@ pub fn find_neighbors<T: Element>(
     let cosine = workers.run(|| Cosine::measure(rows, kernel, options.allow_zero))?;
     let (order, layout, square) = workers.run(|| {
         let codes = Codes::encode(&cosine, &Rotation::fit(&cosine, true));
-        let order = order_by_cluster(codes.coded(kernel), len);
+        let order = order_by_cluster(codes.heads(kernel), len);
         let square = codes.square;
         let layout = Layout::new(codes, &order);
         (order, layout, square)

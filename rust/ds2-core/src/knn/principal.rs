@@ -83,14 +83,19 @@ fn orthonormalize(kernel: Kernel, columns: &mut [f32], dim: usize, draws: &mut S
         let (done, rest) = columns.split_at_mut(start * dim);
         let block = rest.len().min(BLOCK * dim);
         rest[..block].par_chunks_exact_mut(dim).for_each(|column| {
-            normalize(kernel, column);
-            remove(kernel, column, done);
+            for _ in 0..2 {
+                normalize(kernel, column);
+                remove(kernel, column, done);
+            }
         });
         for at in start..start + block / dim {
             let (done, column) = columns.split_at_mut(at * dim);
             let column = &mut column[..dim];
-            while !settle(kernel, column, done) {
+            // What is left of the earlier blocks is rounding.
+            let mut others = &done[start * dim..];
+            while !settle(kernel, column, others) {
                 column.fill_with(|| draws.centered());
+                others = done;
             }
         }
     }
