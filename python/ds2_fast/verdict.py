@@ -133,7 +133,8 @@ def _doubt_noise_share(evidence: Evidence) -> Iterator[Doubt]:
     elif highest < 1 and evidence.noise_share_origin == ASSUMED:
         yield Doubt(
             "farther neighbors differ truly, not by rater noise alone, and how much is assumed",
-            "estimate the noise share from a second rater or from audited samples",
+            "estimate the noise share from a second rater or from audited samples, and give it "
+            "as `--noise-share`",
         )
 
 
