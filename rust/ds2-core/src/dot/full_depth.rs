@@ -1,6 +1,6 @@
 //! The block product by itself, at full depth, for measuring how near a kernel comes to its machine's limit.
 
-use super::bytes::{ByteTile, GROUP, NarrowBytes, PanelTerms, PerColumn, STAGES, StripTerms, WideBytes};
+use super::bytes::{ByteTile, GROUP, NarrowBytes, PanelTerms, PerColumn, StripTerms, WideBytes};
 use super::{Kernel, TILE_COLUMNS, TILE_ROWS};
 
 const STRIPS: usize = 24;
@@ -43,7 +43,7 @@ impl FullDepth {
     pub fn run(&mut self) -> usize {
         let terms = PerColumn([0; TILE_COLUMNS]);
         let floors = PerColumn([i32::MAX / 2; TILE_COLUMNS]);
-        let columns = PanelTerms { terms: &terms, floors: &floors, allowances: [&terms; STAGES] };
+        let columns = PanelTerms::to_the_end(&terms, &floors);
         let rows = StripTerms { floor: i32::MAX / 2, ..StripTerms::default() };
         let mut reached = 0;
         for panel in self.panels.chunks_exact(self.groups) {

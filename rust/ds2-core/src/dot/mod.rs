@@ -5,7 +5,7 @@
 //! block product of bytes, `Kernel::sweep`. The block product of f32, `Kernel::multiply`, does not, and
 //! `product_error` says how far it may be off.
 //!
-//! A new instruction set is a variant of `Isa`, one implementation of `bytes::Lanes` and one of
+//! A new instruction set is a variant of `Isa`, one implementation of `lanes::Lanes` and one of
 //! `tile::Vector`. There is none for aarch64 yet: it runs the portable kernel, which is written so that the
 //! compiler makes vector instructions of it.
 #![expect(unsafe_code, reason = "calling a function compiled for an instruction set found at run time")]
@@ -16,6 +16,7 @@
 
 mod bytes;
 mod full_depth;
+mod lanes;
 #[cfg(test)]
 mod tests;
 mod tile;
@@ -31,7 +32,7 @@ use crate::rows::{ByType, Element};
 use crate::{Error, Result};
 
 pub(crate) use bytes::{
-    ByteTile, GROUP, NarrowBytes, PanelTerms, PerColumn, Reaching, STAGES, StripTerms, WideBytes,
+    ByteTile, GROUP, NarrowBytes, PanelTerms, PerColumn, Reaching, STAGES, StripTerms, WideBytes, columns_of,
 };
 pub use full_depth::FullDepth;
 pub(crate) use tile::{Narrow, TILE_COLUMNS, TILE_ROWS, Tile, Wide};

@@ -23,6 +23,16 @@ struct Case {
 }
 
 impl Case {
+    /// What a kernel says and leaves in the tile, and where its blocks ended.
+    fn sweep(&self, kernel: Kernel) -> (bool, ByteTile, [u64; STAGES + 1]) {
+        let (mut tile, mut ended) = (ByteTile::default(), [0; STAGES + 1]);
+        let allowances = std::array::from_fn(|stage| &self.allowances[stage]);
+        let columns = PanelTerms { terms: &self.terms, floors: &self.floors, allowances };
+        let operands = ((self.strip.as_slice(), self.rows), (self.panel.as_slice(), columns));
+        let any = kernel.sweep(operands.0, operands.1, &self.stages, &mut tile, &mut ended);
+        (any, tile, ended)
+    }
+
     /// The slow twin: term by term.
     fn sums(&self) -> [[i32; TILE_COLUMNS]; TILE_ROWS] {
         let product = |r: usize, c: usize| -> i32 {
@@ -112,7 +122,7 @@ proptest! {
             let (mut tile, mut ended) = (ByteTile::default(), [0; STAGES + 1]);
             let none = PerColumn([i32::MIN; TILE_COLUMNS]);
             let rows = StripTerms { terms: case.rows.terms, floor: i32::MIN, ..StripTerms::default() };
-            let columns = PanelTerms { terms: &case.terms, floors: &none, allowances: [&none; STAGES] };
+            let columns = PanelTerms::to_the_end(&case.terms, &none);
             prop_assert!(kernel.sweep((&case.strip, rows), (&case.panel, columns), &[], &mut tile, &mut ended));
             prop_assert_eq!(tile.0, expected, "{}", kernel.name());
         }
@@ -123,14 +133,7 @@ proptest! {
         let expected = case.sums();
         let reaches = |sum: i32, c: usize| sum >= case.rows.floor.min(case.floors.0[c]);
         for kernel in Kernel::available() {
-            let (mut tile, mut ended) = (ByteTile::default(), [0; STAGES + 1]);
-            let columns = PanelTerms {
-                terms: &case.terms,
-                floors: &case.floors,
-                allowances: std::array::from_fn(|stage| &case.allowances[stage]),
-            };
-            let operands = ((case.strip.as_slice(), case.rows), (case.panel.as_slice(), columns));
-            let any = kernel.sweep(operands.0, operands.1, &case.stages, &mut tile, &mut ended);
+            let (any, tile, ended) = case.sweep(kernel);
             prop_assert!(ended.iter().sum::<u64>() > 0);
             for (r, (found, expected)) in tile.0.iter().zip(&expected).enumerate() {
                 for (c, (&found, &expected)) in found.iter().zip(expected).enumerate() {
@@ -147,14 +150,8 @@ proptest! {
         case.rows.floor = i32::MAX / 2;
         case.floors = PerColumn([i32::MAX / 2; TILE_COLUMNS]);
         for kernel in Kernel::available() {
-            let (mut tile, mut ended) = (ByteTile::default(), [0; STAGES + 1]);
-            let columns = PanelTerms {
-                terms: &case.terms,
-                floors: &case.floors,
-                allowances: std::array::from_fn(|stage| &case.allowances[stage]),
-            };
-            let operands = ((case.strip.as_slice(), case.rows), (case.panel.as_slice(), columns));
-            prop_assert!(!kernel.sweep(operands.0, operands.1, &case.stages, &mut tile, &mut ended));
+            let (any, _, ended) = case.sweep(kernel);
+            prop_assert!(!any);
             prop_assert!(ended[0] > 0 && ended[1..].iter().all(|&count| count == 0), "{ended:?}");
         }
     }

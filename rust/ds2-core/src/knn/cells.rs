@@ -12,12 +12,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use bytemuck::{cast_slice, cast_slice_mut};
 use rayon::prelude::*;
 
-use super::centroids::{Centroids, Coded, correction};
+use super::centroids::Centroids;
 use super::codes::{Codes, NO_FLOOR, NO_ROW};
-use super::layout::permute_rows;
+use super::layout::{permute_rows, places_in};
+use super::operands::{Coded, Packed};
 use crate::dot::{
-    ByteTile, GROUP, Kernel, NarrowBytes, PanelTerms, PerColumn, STAGES, StripTerms, TILE_COLUMNS, TILE_ROWS,
-    WideBytes,
+    ByteTile, Kernel, NarrowBytes, PanelTerms, PerColumn, Reaching, STAGES, StripTerms, TILE_ROWS, WideBytes,
+    columns_of,
 };
 
 /// Rows whose shortlists share a lock.
@@ -41,32 +42,13 @@ pub(crate) struct Cells {
     starts: Vec<usize>,
 }
 
-/// The rows of a cell as second operand.
-#[derive(Default)]
-pub(crate) struct Packed {
-    panels: Vec<WideBytes>,
-    terms: Vec<PerColumn>,
-}
-
 impl Cells {
     /// Cluster the rows and sort them, on the current rayon pool.
     pub(crate) fn new(codes: Codes, kernel: Kernel, len: usize) -> Self {
         let coded = codes.coded(kernel);
-        let centroids = Centroids::fit(coded, len, Centroids::suitable(len));
-        let nearest = centroids.nearest(coded, &(0..len).collect::<Vec<_>>(), 1);
-        let mut order: Vec<u32> = (0_u32..).take(len).collect();
-        order.sort_by_key(|&row| nearest[row as usize]);
-        let mut starts = vec![0; centroids.count + 1];
-        for &cell in &nearest {
-            starts[cell as usize + 1] += 1;
-        }
-        for cell in 0..centroids.count {
-            starts[cell + 1] += starts[cell];
-        }
-        let mut places = vec![0; len];
-        for (place, &row) in (0_u32..).zip(&order) {
-            places[row as usize] = place;
-        }
+        let (centroids, nearest, order) = Centroids::sort(coded, len);
+        let starts = starts(nearest.iter(), centroids.count);
+        let places = places_in(&order);
         let placed = |values: &[i32]| order.iter().map(|&row| values[row as usize]).collect::<Vec<i32>>();
         let (estimates, bounds) = (placed(&codes.estimates), placed(&codes.terms));
         let (square, width, mut bytes) = (codes.square, codes.width, codes.bytes);
@@ -100,20 +82,8 @@ impl Cells {
 
     /// Pack the rows at `places` as second operand, with these terms of each place.
     pub(crate) fn pack(&self, places: Range<usize>, terms: &[i32], packed: &mut Packed) {
-        let (coded, groups) = (self.coded(), self.width / GROUP);
-        let panels = places.len().div_ceil(TILE_COLUMNS);
-        packed.panels.clear();
-        packed.panels.resize(panels * groups, WideBytes::default());
-        packed.terms.clear();
-        packed.terms.resize(panels, PerColumn([NO_ROW; TILE_COLUMNS]));
-        for (at, place) in places.enumerate() {
-            let (panel, column) = (at / TILE_COLUMNS, at % TILE_COLUMNS);
-            let row = coded.row(place);
-            packed.terms[panel].0[column] = terms[place] + correction(row);
-            for (out, &group) in packed.panels[panel * groups..].iter_mut().zip(row.as_chunks::<GROUP>().0) {
-                out.0[column] = group;
-            }
-        }
+        let coded = self.coded();
+        packed.fill(self.width, places.map(|place| (coded.row(place), terms[place])));
     }
 
     /// Multiply a strip with packed rows; `take` gets the first column of each panel with a sum that reaches a
@@ -124,15 +94,13 @@ impl Cells {
         packed: &Packed,
         column_floor: impl Fn(usize) -> i32,
         tile: &mut ByteTile,
-        mut take: impl FnMut(usize, [u64; TILE_ROWS], &ByteTile),
+        mut take: impl FnMut(usize, Reaching, &ByteTile),
     ) {
         let floor = floors.into_iter().min().unwrap_or(NO_FLOOR);
         let rows = StripTerms { terms, floor, allowances: [0; STAGES] };
-        for (at, panel) in packed.panels.chunks_exact(self.width / GROUP).enumerate() {
-            let left = at * TILE_COLUMNS;
+        for (left, panel, terms) in packed.panels() {
             let column_floors = PerColumn(std::array::from_fn(|c| column_floor(left + c)));
-            let terms = &packed.terms[at];
-            let columns = PanelTerms { terms, floors: &column_floors, allowances: [terms; STAGES] };
+            let columns = PanelTerms::to_the_end(terms, &column_floors);
             if self.kernel.sweep((strip, rows), (panel, columns), &[], tile, &mut [0]) {
                 take(left, self.kernel.reaching(tile, &floors, &column_floors), tile);
             }
@@ -178,14 +146,8 @@ impl Cells {
         let all: Vec<usize> = (0..self.order.len()).collect();
         let probes = ranks.end.min(self.count());
         let nearest = self.nearest(&all, probes);
-        let mut starts = vec![0; self.count() + 1];
         let of_place = |place: usize| &nearest[place * probes..][ranks.start.min(probes)..probes];
-        for &cell in all.iter().flat_map(|&place| of_place(place)) {
-            starts[cell as usize + 1] += 1;
-        }
-        for cell in 0..self.count() {
-            starts[cell + 1] += starts[cell];
-        }
+        let starts = starts(all.iter().flat_map(|&place| of_place(place)), self.count());
         let (mut next, mut places) = (starts.clone(), vec![0; starts[self.count()]]);
         for place in 0..self.order.len() {
             for &cell in of_place(place) {
@@ -213,10 +175,8 @@ impl Cells {
                     if place < cell_places.end { lists.floor(place) } else { i32::MAX }
                 };
                 self.sweep((strip, terms, floors), packed, column_floor, tile, |left, reaching, tile| {
-                    for ((mut columns, sums), &place) in reaching.into_iter().zip(&tile.0).zip(places) {
-                        while columns != 0 {
-                            let column = columns.trailing_zeros() as usize;
-                            columns &= columns - 1;
+                    for ((columns, sums), &place) in reaching.into_iter().zip(&tile.0).zip(places) {
+                        for column in columns_of(columns) {
                             hits.push((place, (cell_places.start + left + column) as u32, sums[column]));
                         }
                     }
@@ -262,6 +222,18 @@ impl Cells {
             )
             .collect()
     }
+}
+
+/// Where what lies in each cell starts when it is sorted by cell, and where the last ends.
+fn starts<'a>(cells: impl Iterator<Item = &'a u32>, count: usize) -> Vec<usize> {
+    let mut starts = vec![0; count + 1];
+    for &cell in cells {
+        starts[cell as usize + 1] += 1;
+    }
+    for cell in 0..count {
+        starts[cell + 1] += starts[cell];
+    }
+    starts
 }
 
 /// Working space of a comparison.

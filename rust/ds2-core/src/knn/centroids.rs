@@ -4,9 +4,9 @@ use std::cmp::Reverse;
 
 use rayon::prelude::*;
 
+use super::operands::{Coded, Packed};
 use crate::dot::{
-    ByteTile, GROUP, Kernel, NarrowBytes, PanelTerms, PerColumn, STAGES, StripTerms, TILE_COLUMNS, TILE_ROWS,
-    WideBytes,
+    ByteTile, GROUP, Kernel, PanelTerms, PerColumn, StripTerms, TILE_COLUMNS, TILE_ROWS, WideBytes,
 };
 use crate::random::Stream;
 
@@ -18,55 +18,13 @@ const ROWS_PER_CLUSTER: usize = 40;
 const MOST: f64 = 4096.0;
 const SEED: u64 = 11;
 
-/// Coded rows, of which the first `width` of `stride` bytes count, and how to compare them.
-#[derive(Clone, Copy)]
-pub(crate) struct Coded<'a> {
-    pub(crate) kernel: Kernel,
-    pub(crate) bytes: &'a [i8],
-    pub(crate) stride: usize,
-    pub(crate) width: usize,
-}
-
-impl<'a> Coded<'a> {
-    pub(crate) fn row(&self, i: usize) -> &'a [i8] {
-        &self.bytes[i * self.stride..][..self.width]
-    }
-
-    /// Pack rows, at most [`TILE_ROWS`], as the first operand.
-    pub(crate) fn strip(&self, rows: impl Iterator<Item = usize>, strip: &mut Vec<NarrowBytes>) {
-        strip.clear();
-        strip.resize(self.width / GROUP, NarrowBytes([[UNSIGNED; GROUP]; TILE_ROWS]));
-        for (r, row) in rows.enumerate() {
-            for (out, group) in strip.iter_mut().zip(self.row(row).as_chunks::<GROUP>().0) {
-                out.0[r] = group.map(unsigned);
-            }
-        }
-    }
-}
-
-/// What is added to the bytes of the first operand to make them unsigned.
-const UNSIGNED: u8 = 128;
-
-/// A signed byte as the first operand of a block product has it.
-#[inline]
-pub(crate) fn unsigned(byte: i8) -> u8 {
-    byte.cast_unsigned() ^ UNSIGNED
-}
-
-/// What makes up for the first operand being unsigned, for a row of the second: `-128` times the sum of its bytes.
-#[inline]
-pub(crate) fn correction(row: &[i8]) -> i32 {
-    -i32::from(UNSIGNED) * row.iter().map(|&byte| i32::from(byte)).sum::<i32>()
-}
-
-/// Directions, coded with one step for all, packed as the second operand.
+/// Directions, coded with one step for all.
 pub(crate) struct Centroids {
     pub(crate) count: usize,
     /// The directions, one after another.
-    pub(crate) bytes: Vec<i8>,
-    groups: usize,
-    panels: Vec<WideBytes>,
-    terms: Vec<PerColumn>,
+    bytes: Vec<i8>,
+    width: usize,
+    packed: Packed,
 }
 
 impl Centroids {
@@ -87,23 +45,20 @@ impl Centroids {
     }
 
     fn new(bytes: Vec<i8>, width: usize) -> Self {
-        let (count, groups) = (bytes.len() / width, width / GROUP);
-        let mut panels = vec![WideBytes::default(); count.div_ceil(TILE_COLUMNS) * groups];
-        let mut terms = vec![PerColumn([i32::MIN / 2; TILE_COLUMNS]); count.div_ceil(TILE_COLUMNS)];
-        for (at, row) in bytes.chunks_exact(width).enumerate() {
-            let (panel, column) = (at / TILE_COLUMNS, at % TILE_COLUMNS);
-            terms[panel].0[column] = correction(row);
-            for (out, &group) in panels[panel * groups..].iter_mut().zip(row.as_chunks::<GROUP>().0) {
-                out.0[column] = group;
-            }
-        }
-        Self { count, bytes, groups, panels, terms }
+        let mut packed = Packed::default();
+        packed.fill(width, bytes.chunks_exact(width).map(|row| (row, 0)));
+        Self { count: bytes.len() / width, bytes, width, packed }
+    }
+
+    /// The directions as coded rows.
+    pub(crate) fn coded(&self, kernel: Kernel) -> Coded<'_> {
+        Coded { kernel, bytes: &self.bytes, stride: self.width, width: self.width }
     }
 
     /// k-means of coded rows by cosine, `ROUNDS` rounds on a sample, from rows drawn at random.
     ///
     /// O(sqrt(N) * 40 sqrt(N) * d).
-    pub(crate) fn fit(coded: Coded<'_>, len: usize, count: usize) -> Self {
+    fn fit(coded: Coded<'_>, len: usize, count: usize) -> Self {
         let mut draws = Stream::new(SEED, len as u64);
         let size = len.min(count * ROWS_PER_CLUSTER);
         let mut sample: Vec<usize> = (0..size).map(|at| at * len / size).collect();
@@ -132,12 +87,21 @@ impl Centroids {
             }
             centroids = Self::of_sums(&sums, coded.width);
         }
-        centroids.in_chain(coded.kernel, coded.width)
+        centroids.in_chain(coded.kernel)
+    }
+
+    /// Cluster `len` rows: the clusters, the cluster each row is nearest to, and the rows by cluster.
+    pub(crate) fn sort(coded: Coded<'_>, len: usize) -> (Self, Vec<u32>, Vec<u32>) {
+        let clusters = Self::fit(coded, len, Self::suitable(len));
+        let nearest = clusters.nearest(coded, &(0..len).collect::<Vec<_>>(), 1);
+        let mut order: Vec<u32> = (0_u32..).take(len).collect();
+        order.sort_by_key(|&row| nearest[row as usize]);
+        (clusters, nearest, order)
     }
 
     /// How many clusters suit so many rows.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most `MOST`")]
-    pub(crate) fn suitable(len: usize) -> usize {
+    fn suitable(len: usize) -> usize {
         (1.5 * (len as f64).sqrt()).min(MOST) as usize
     }
 
@@ -162,8 +126,8 @@ impl Centroids {
 
     /// The same centroids in an order in which similar ones follow each other: each next is the one most
     /// similar to the last of those left.
-    fn in_chain(self, kernel: Kernel, width: usize) -> Self {
-        let coded = Coded { kernel, bytes: &self.bytes, stride: width, width };
+    fn in_chain(self, kernel: Kernel) -> Self {
+        let coded = self.coded(kernel);
         let all: Vec<usize> = (0..self.count).collect();
         let mut similarities = vec![0; self.count * self.count];
         self.products(
@@ -185,7 +149,7 @@ impl Centroids {
                 .expect("some are left");
             chain.push(left.swap_remove(at));
         }
-        Self::new(chain.iter().flat_map(|&at| coded.row(at)).copied().collect(), width)
+        Self::new(chain.iter().flat_map(|&at| coded.row(at)).copied().collect(), self.width)
     }
 
     /// The `probes` centroids nearest to each of `rows`, `(rows, probes)`, nearest first, ties by centroid.
@@ -220,24 +184,17 @@ impl Centroids {
         take: impl Fn(usize, &[i32], &mut [O]) + Sync,
     ) {
         let floors = PerColumn([i32::MIN; TILE_COLUMNS]);
+        let stride = self.count.next_multiple_of(TILE_COLUMNS);
         let terms = StripTerms { floor: i32::MIN, ..StripTerms::default() };
         rows.par_chunks(TILE_ROWS).zip(outputs).for_each_init(
-            || {
-                (
-                    Vec::new(),
-                    vec![0; TILE_ROWS * self.panels.len() / self.groups * TILE_COLUMNS],
-                    ByteTile::default(),
-                )
-            },
+            || (Vec::new(), vec![0; TILE_ROWS * stride], ByteTile::default()),
             |(strip, products, tile), (rows, out)| {
                 coded.strip(rows.iter().copied(), strip);
-                let stride = products.len() / TILE_ROWS;
-                for (at, panel) in self.panels.chunks_exact(self.groups).enumerate() {
-                    let columns =
-                        PanelTerms { terms: &self.terms[at], floors: &floors, allowances: [&floors; STAGES] };
+                for (left, panel, terms_of_panel) in self.packed.panels() {
+                    let columns = PanelTerms::to_the_end(terms_of_panel, &floors);
                     coded.kernel.sweep((strip, terms), (panel, columns), &[], tile, &mut [0]);
                     for (r, products) in products.chunks_exact_mut(stride).enumerate() {
-                        products[at * TILE_COLUMNS..][..TILE_COLUMNS].copy_from_slice(&tile.0[r]);
+                        products[left..][..TILE_COLUMNS].copy_from_slice(&tile.0[r]);
                     }
                 }
                 for r in 0..rows.len() {

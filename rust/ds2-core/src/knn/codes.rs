@@ -4,8 +4,8 @@
 use bytemuck::{cast_slice, cast_slice_mut};
 use rayon::prelude::*;
 
-use super::centroids::Coded;
 use super::cosine::Cosine;
+use super::operands::Coded;
 use super::rotation::{Rotation, Strip};
 use crate::Element;
 use crate::dot::{GROUP, Kernel, STAGES, TILE_COLUMNS, TILE_ROWS, WideBytes, product_error};

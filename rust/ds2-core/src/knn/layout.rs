@@ -3,24 +3,26 @@
 use bytemuck::{cast_slice, cast_slice_mut};
 use rayon::prelude::*;
 
-use super::centroids::{Centroids, Coded, correction, unsigned};
+use super::centroids::Centroids;
 use super::codes::{Codes, NO_ROW};
+use super::operands::{Coded, correction, unsigned};
 use crate::dot::{GROUP, Kernel, NarrowBytes, PerColumn, TILE_COLUMNS, TILE_ROWS, WideBytes};
 
 /// Rows below which an order gains nothing.
 const WORTH_ORDERING: usize = 4096;
 
 /// The rows in an order in which similar ones are near each other: by cluster, and by row within one.
-#[expect(clippy::cast_possible_truncation, reason = "that rows are numbered by u32 was checked")]
 pub(crate) fn order_by_cluster(coded: Coded<'_>, len: usize) -> Vec<u32> {
-    let mut order: Vec<u32> = (0..len as u32).collect();
-    if len >= WORTH_ORDERING {
-        let clusters = Centroids::fit(coded, len, Centroids::suitable(len));
-        let all: Vec<usize> = (0..len).collect();
-        let nearest = clusters.nearest(coded, &all, 1);
-        order.sort_by_key(|&row| nearest[row as usize]);
+    if len < WORTH_ORDERING { (0_u32..).take(len).collect() } else { Centroids::sort(coded, len).2 }
+}
+
+/// The place of each row in an order of the rows.
+pub(crate) fn places_in(order: &[u32]) -> Vec<u32> {
+    let mut places = vec![0; order.len()];
+    for (place, &row) in (0_u32..).zip(order) {
+        places[row as usize] = place;
     }
-    order
+    places
 }
 
 /// Panels of rows, with what the scan adds to their products.
@@ -92,13 +94,7 @@ impl Layout {
     /// The blocks of `rows` places whose directions are nearest to that of each block, nearest first.
     pub(crate) fn near_blocks(&self, kernel: Kernel, rows: usize, probes: usize) -> Vec<u32> {
         let centroids = Centroids::of_blocks(&self.panels, self.groups, rows / TILE_COLUMNS);
-        let coded = Coded {
-            kernel,
-            bytes: &centroids.bytes,
-            stride: self.groups * GROUP,
-            width: self.groups * GROUP,
-        };
-        centroids.nearest(coded, &(0..centroids.count).collect::<Vec<_>>(), probes)
+        centroids.nearest(centroids.coded(kernel), &(0..centroids.count).collect::<Vec<_>>(), probes)
     }
 
     /// Reorder the rows of each `rows` places, whole panels: place `i` becomes what place `from[i]` was.

@@ -11,6 +11,7 @@ mod graph;
 mod layout;
 mod lists;
 mod mixing;
+mod operands;
 mod principal;
 mod product;
 mod rotation;
@@ -29,7 +30,7 @@ use crate::{Element, Error, Progress, Result, Rows};
 
 use codes::Codes;
 use cosine::Cosine;
-use layout::{Layout, order_by_cluster, permute_rows};
+use layout::{Layout, order_by_cluster, permute_rows, places_in};
 use lists::Lists;
 use rotation::Rotation;
 use scan::{BLOCK_ROWS, Scan, Workspace};
@@ -198,10 +199,7 @@ const UNITS_PER_THREAD: usize = 32;
 
 /// Put the lists of places in the order of the rows.
 fn restore_order(neighbors: &mut Neighbors, order: &[u32]) {
-    let mut places = vec![0; order.len()];
-    for (place, &row) in (0_u32..).zip(order) {
-        places[row as usize] = place;
-    }
+    let places = places_in(order);
     let Neighbors { k, indices, similarities } = neighbors;
     rayon::join(|| permute_rows(indices, *k, &places), || permute_rows(similarities, *k, &places));
 }

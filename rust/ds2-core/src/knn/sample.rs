@@ -7,12 +7,13 @@
 use rayon::prelude::*;
 
 use super::approx::Recall;
-use super::cells::{Cells, Packed};
+use super::cells::Cells;
 use super::codes::{NO_FLOOR, NO_ROW, floor_of};
 use super::cosine::{Cosine, Pair};
+use super::operands::Packed;
 use super::{Neighbors, lists};
 use crate::Element;
-use crate::dot::{ByteTile, TILE_ROWS};
+use crate::dot::{ByteTile, TILE_ROWS, columns_of};
 use crate::topk::Candidate;
 
 /// Rows of a sample.
@@ -117,10 +118,8 @@ fn search<T: Element>(cosine: &Cosine<'_, T>, cells: &Cells, rows: &[u32], lists
                 |_| i32::MAX,
                 &mut tile,
                 |left, reaching, tile| {
-                    for (r, mut columns) in reaching.into_iter().enumerate() {
-                        while columns != 0 {
-                            let column = columns.trailing_zeros() as usize;
-                            columns &= columns - 1;
+                    for (r, columns) in reaching.into_iter().enumerate() {
+                        for column in columns_of(columns) {
                             hits.push((tile.0[r][column], first + r, places.start + left + column));
                         }
                     }

@@ -3,16 +3,17 @@
 use std::ops::Range;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 
-use super::cosine::{Cosine, Pair};
 use rayon::prelude::*;
 
+use super::codes::{NO_FLOOR, NO_ROW, floor_of};
+use super::cosine::{Cosine, Pair};
 use super::layout::{Layout, reorder};
 use super::lists::{Block, Lists};
 use crate::Element;
-use crate::dot::{ByteTile, NarrowBytes, PanelTerms, PerColumn, STAGES, StripTerms, TILE_COLUMNS, TILE_ROWS};
+use crate::dot::{
+    ByteTile, NarrowBytes, PanelTerms, PerColumn, STAGES, StripTerms, TILE_COLUMNS, TILE_ROWS, columns_of,
+};
 use crate::topk::Candidate;
-
-use super::codes::{NO_FLOOR, NO_ROW, floor_of};
 
 /// Rows of a block: their strips stay in the second-level cache, a panel in the first.
 pub(crate) const BLOCK_ROWS: usize = 4 * TILE_COLUMNS;
@@ -152,11 +153,7 @@ impl<'a, T: Element> Scan<'a, T> {
             terms.terms[..used].copy_from_slice(&self.layout.terms[start..start + used]);
             for panel in others.clone().step_by(TILE_COLUMNS) {
                 let at = panel / TILE_COLUMNS;
-                let columns = PanelTerms {
-                    terms: &self.layout.column_terms[at],
-                    floors: &none,
-                    allowances: [&none; STAGES],
-                };
+                let columns = PanelTerms::to_the_end(&self.layout.column_terms[at], &none);
                 kernel.sweep((strip, terms), (self.layout.panel(at), columns), &[], tile, &mut [0]);
                 let width = TILE_COLUMNS.min(others.end - panel);
                 for r in 0..used {
@@ -228,11 +225,7 @@ impl<'a, T: Element> Scan<'a, T> {
         let Workspace { strips, terms, tile, hits, .. } = work;
         let (layout, start) = (&self.layout, panel * TILE_COLUMNS);
         let floors = PerColumn(std::array::from_fn(|c| self.floor(start + c)));
-        let mut columns = PanelTerms {
-            terms: &layout.column_terms[panel],
-            floors: &floors,
-            allowances: [&layout.column_terms[panel]; STAGES],
-        };
+        let mut columns = PanelTerms::to_the_end(&layout.column_terms[panel], &floors);
         let mut ends = [0; STAGES];
         for ((end, of_columns), &stage) in ends.iter_mut().zip(&mut columns.allowances).zip(&self.stages) {
             *end = layout.stages[stage].end;
@@ -252,10 +245,8 @@ impl<'a, T: Element> Scan<'a, T> {
                 continue;
             }
             let reaching = self.cosine.kernel().reaching(tile, &row_floors, &floors);
-            for (r, mut columns) in reaching.into_iter().enumerate() {
-                while columns != 0 {
-                    let c = columns.trailing_zeros() as usize;
-                    columns &= columns - 1;
+            for (r, columns) in reaching.into_iter().enumerate() {
+                for c in columns_of(columns) {
                     if first + r < start + c {
                         let sum = tile.0[r][c];
                         hits.push(Hit { sum, first: (first + r) as u32, second: (start + c) as u32 });
