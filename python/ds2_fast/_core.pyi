@@ -17,15 +17,19 @@ __all__ = [
     "bootstrap",
     "check_graph",
     "choose_centers",
+    "choose_share",
     "compare_close_fit",
     "compress_ratings",
     "consensus_counts",
     "curate",
+    "curate_audited",
     "curate_paper",
     "curate_reference",
     "debug_build",
+    "draw_stratified",
     "drop_duplicates",
     "expected_consensus",
+    "fit_audit",
     "fit_transition",
     "fit_transition_reference",
     "kernel_name",
@@ -259,6 +263,136 @@ def curate(
     progress: Progress | None,
 ) -> _Curated:
     """Curate every score from its posterior given the own rating and the neighbors'.
+
+    Raises:
+        ValueError: if a value is out of range.
+    """
+
+class _ShareChoice(TypedDict):
+    noise_share: float
+    low: float
+    high: float
+    samples: int
+    shares: NDArray[np.float64]
+    expected: NDArray[np.float64]
+    curated: NDArray[np.float64]
+
+def choose_share(
+    scores: NDArray[np.int8],
+    neighbors: NDArray[np.uint32],
+    T: NDArray[np.float64],
+    p: NDArray[np.float64],
+    k: int,
+    beta: float,
+    threshold: float,
+    second: NDArray[np.int8],
+    weights: NDArray[np.float64] | None,
+    seed: int,
+    progress: Progress | None,
+) -> _ShareChoice:
+    """Choose the noise share under which expected scores predict a second rater best.
+
+    Args:
+        scores: int8 `(N,)`, -1 = unrated.
+        neighbors: uint32 `(N, L)`.
+        T: float64 `(K, K)`.
+        p: float64 `(K,)`.
+        k: neighbors heard.
+        beta: weight of one neighbor, in (0, 1].
+        threshold: least probability at which a score is replaced.
+        second: int8 `(N,)`, the second rater's scores on any ordered scale, -1 = unrated.
+        weights: float64 `(N,)`, above 0 where the second rater rated; None = all alike.
+        seed: of the resamples behind the interval `low` to `high` (90 %).
+        progress: called with steps done and all.
+
+    Returns:
+        The share, its interval, samples rated by both, and per share the Spearman correlations of
+        the expected and the curated scores with the second rater.
+
+    Raises:
+        ValueError: if a value is out of range, or no sample is rated by both.
+    """
+
+class _AuditFit(TypedDict):
+    T: NDArray[np.float64]
+    p: NDArray[np.float64]
+    gamma: float
+    gamma_low: float
+    gamma_high: float
+    gammas: NDArray[np.float64]
+    log_likelihoods: NDArray[np.float64]
+    gain: float
+    gain_error: float
+    rated_equal: float
+    rated_kappa: float
+    held_out_equal: float
+    held_out_kappa: float
+    relabels: bool
+    effective: float
+
+def fit_audit(
+    scores: NDArray[np.int8],
+    neighbors: NDArray[np.uint32],
+    T: NDArray[np.float64],
+    p: NDArray[np.float64],
+    k: int,
+    beta: float,
+    threshold: float,
+    rows: NDArray[np.uint32],
+    gold: NDArray[np.int8],
+    weights: NDArray[np.float64],
+) -> _AuditFit:
+    """Measure the rater and the worth of the neighbors on samples a person scored.
+
+    Args:
+        scores: int8 `(N,)`, -1 = unrated.
+        neighbors: uint32 `(N, L)`.
+        T: float64 `(K, K)`.
+        p: float64 `(K,)`.
+        k: neighbors heard.
+        beta: weight of one neighbor, in (0, 1].
+        threshold: least probability at which a score is replaced.
+        rows: uint32 `(m,)`, the audited rows, distinct, at least 5.
+        gold: int8 `(m,)`, their scores, 0..K-1.
+        weights: float64 `(m,)`, above 0.
+
+    Raises:
+        ValueError: if a value is out of range, or a row occurs twice.
+    """
+
+def curate_audited(
+    scores: NDArray[np.int8],
+    neighbors: NDArray[np.uint32],
+    T: NDArray[np.float64],
+    p: NDArray[np.float64],
+    k: int,
+    beta: float,
+    audit_T: NDArray[np.float64],
+    audit_p: NDArray[np.float64],
+    gamma: float,
+    threshold: float,
+    fill_missing: bool,
+    progress: Progress | None,
+) -> _Curated:
+    """Curate every score by what an audit measured.
+
+    Raises:
+        ValueError: if a value is out of range.
+    """
+
+def draw_stratified(
+    strata: NDArray[np.int32], importance: NDArray[np.float64], n: int, seed: int
+) -> tuple[NDArray[np.uint32], NDArray[np.float64]]:
+    """Draw `n` rows from strata.
+
+    Args:
+        strata: int32 `(N,)`, the stratum of each row, -1 = never drawn.
+        importance: float64 `(S,)`, above 0, one for each stratum.
+        n: rows to draw, at least one for each stratum that occurs.
+        seed: of the draw.
+
+    Returns:
+        Rows, ascending, and the size of the stratum over the rows drawn from it.
 
     Raises:
         ValueError: if a value is out of range.

@@ -5,6 +5,7 @@ use rayon::prelude::*;
 use crate::evidence::{Evidence, Temper, check_same_classes, check_temper};
 use crate::progress::tick;
 use crate::rated::{CHUNK, LabelCounts, MAX_CLASSES, RatedPool};
+use crate::scale::UNRATED;
 use crate::transition::Model;
 use crate::{Error, Progress, Result};
 
@@ -140,14 +141,48 @@ pub fn curate(
         return Err(Error::value(format!("threshold must be >= 0, got {}", rule.threshold)));
     }
     let judge =
-        Judge { evidence: Evidence::new(model), split: split_noise(model, rule.noise_share)?, temper, rule };
+        Judge { evidence: Evidence::new(model), split: split_noise(model, rule.noise_share)?, temper };
+    let decision = Decision { threshold: rule.threshold, fill_missing: rule.fill_missing };
+    curate_rows(
+        pool,
+        temper.k,
+        decision,
+        |counts, own| judge.posterior(pool.num_classes(), counts, own),
+        progress,
+    )
+}
+
+/// When a posterior replaces a score: see [`Rule`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Decision {
+    pub(crate) threshold: f64,
+    pub(crate) fill_missing: bool,
+}
+
+/// Judge every sample by its posterior given the ratings of its k nearest neighbors and its own.
+///
+/// Entries of a posterior from K on are 0. Same bits for any number of threads, since samples do not meet.
+pub(crate) fn curate_rows(
+    pool: &RatedPool<'_>,
+    k: usize,
+    decision: Decision,
+    posterior: impl Fn(LabelCounts, Option<usize>) -> [f64; MAX_CLASSES] + Sync,
+    progress: Progress<'_>,
+) -> Result<Curated> {
+    let classes = pool.num_classes();
+    let verdict = |row| {
+        let mut counts = LabelCounts::default();
+        pool.count_labels(row, 0..k, &mut counts);
+        let own = pool.score(row);
+        decision.verdict(&posterior(counts, own)[..classes], own)
+    };
     let mut curated = Curated::with_capacity(pool.len());
     let starts: Vec<usize> = (0..pool.len()).step_by(CHUNK).collect();
     for block in starts.chunks(CHUNKS_PER_TICK) {
         let chunk = |&start: &usize| {
             let rows = start..pool.len().min(start + CHUNK);
             let mut chunk = Curated::with_capacity(rows.len());
-            rows.for_each(|row| chunk.push(&judge.verdict(pool, row)));
+            rows.for_each(|row| chunk.push(&verdict(row)));
             chunk
         };
         let chunks: Vec<Curated> = block.par_iter().map(chunk).collect();
@@ -159,14 +194,41 @@ pub fn curate(
     Ok(curated)
 }
 
-struct Verdict {
-    expected: f64,
-    curated: i8,
+/// What is concluded from one posterior; the fields are those of [`Curated`].
+pub(crate) struct Verdict {
+    pub(crate) expected: f64,
+    pub(crate) curated: i8,
     suggested: i8,
     misrated: bool,
     p_misrated: f64,
     confidence: f64,
     entropy: f64,
+}
+
+impl Decision {
+    /// Judge one sample by its posterior `(K,)`.
+    pub(crate) fn verdict(self, posterior: &[f64], own: Option<usize>) -> Verdict {
+        // Only a strictly more probable score takes over: ties keep the own score, else the lower one.
+        let mut suggested = own.unwrap_or(0);
+        for y in 0..posterior.len() {
+            if posterior[y] > posterior[suggested] {
+                suggested = y;
+            }
+        }
+        let confidence = posterior[suggested];
+        let p_misrated = own.map_or(f64::NAN, |own| 1.0 - posterior[own]);
+        let entropy = posterior.iter().filter(|&&q| q > 0.0).map(|q| -q * q.ln()).sum();
+        let replaces = confidence >= self.threshold && (own.is_some() || self.fill_missing);
+        Verdict {
+            expected: posterior.iter().enumerate().map(|(y, q)| y as f64 * q).sum(),
+            curated: if replaces { as_score(suggested) } else { own.map_or(UNRATED, as_score) },
+            suggested: as_score(suggested),
+            misrated: p_misrated > 0.5,
+            p_misrated,
+            confidence,
+            entropy,
+        }
+    }
 }
 
 impl Curated {
@@ -207,61 +269,35 @@ struct Judge<'a> {
     evidence: Evidence<'a>,
     split: Split,
     temper: Temper,
-    rule: Rule,
 }
 
 impl Judge<'_> {
-    fn verdict(&self, pool: &RatedPool<'_>, row: usize) -> Verdict {
-        let classes = pool.num_classes();
-        let mut counts = LabelCounts::default();
-        pool.count_labels(row, 0..self.temper.k, &mut counts);
-        let shared = self.evidence.shared_score(counts, self.temper.beta);
-        let own = pool.score(row);
-        let posterior = self.posterior(&shared[..classes], own);
-        let posterior = &posterior[..classes];
-        // Only a strictly more probable score takes over: ties keep the own score, else the lower one.
-        let mut suggested = own.unwrap_or(0);
-        for y in 0..classes {
-            if posterior[y] > posterior[suggested] {
-                suggested = y;
-            }
-        }
-        let confidence = posterior[suggested];
-        let p_misrated = own.map_or(f64::NAN, |own| 1.0 - posterior[own]);
-        let entropy = posterior.iter().filter(|&&q| q > 0.0).map(|q| -q * q.ln()).sum();
-        let replaces = confidence >= self.rule.threshold && (own.is_some() || self.rule.fill_missing);
-        Verdict {
-            expected: posterior.iter().enumerate().map(|(y, q)| y as f64 * q).sum(),
-            curated: if replaces { as_score(suggested) } else { pool.scores()[row] },
-            suggested: as_score(suggested),
-            misrated: p_misrated > 0.5,
-            p_misrated,
-            confidence,
-            entropy,
-        }
-    }
-
     /// Posterior over the true score; entries from K on are 0.
-    fn posterior(&self, shared: &[f64], own: Option<usize>) -> [f64; MAX_CLASSES] {
-        let classes = shared.len();
+    fn posterior(&self, classes: usize, counts: LabelCounts, own: Option<usize>) -> [f64; MAX_CLASSES] {
+        let shared = self.evidence.shared_score(counts, self.temper.beta);
         let mut posterior = [0.0; MAX_CLASSES];
-        for (z, &weight) in shared.iter().enumerate() {
+        for (z, &weight) in shared[..classes].iter().enumerate() {
             let row = &self.split.heterogeneity[z * classes..][..classes];
             (0..classes).for_each(|y| posterior[y] += weight * row[y]);
         }
         let Some(own) = own else { return posterior };
         (0..classes).for_each(|y| posterior[y] *= self.split.rater[y * classes + own]);
-        let sum: f64 = posterior[..classes].iter().sum();
-        if sum > 0.0 {
-            for value in &mut posterior[..classes] {
-                *value /= sum;
-            }
-        } else {
-            // Neighbors and own rating exclude each other beyond the range of f64: the rating stands.
-            posterior.fill(0.0);
-            posterior[own] = 1.0;
-        }
+        normalize_or_keep(&mut posterior[..classes], own);
         posterior
+    }
+}
+
+/// Scale a posterior to sum 1. Where neighbors and own rating exclude each other beyond the range of f64, the
+/// rating stands.
+pub(crate) fn normalize_or_keep(posterior: &mut [f64], own: usize) {
+    let sum: f64 = posterior.iter().sum();
+    if sum > 0.0 {
+        for value in posterior {
+            *value /= sum;
+        }
+    } else {
+        posterior.fill(0.0);
+        posterior[own] = 1.0;
     }
 }
 

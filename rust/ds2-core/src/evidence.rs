@@ -75,16 +75,30 @@ impl<'a> Evidence<'a> {
         Self { model, log_likelihood }
     }
 
-    /// `L[z]` minus its maximum over the classes that exist (p > 0), so that `p exp(beta L)` cannot vanish.
+    /// `L[z]`: log likelihood of the counted ratings given the shared score.
     #[inline]
-    pub(crate) fn relative(&self, counts: LabelCounts) -> [f64; MAX_CLASSES] {
+    fn sums(&self, counts: LabelCounts) -> [f64; MAX_CLASSES] {
         let classes = self.model.num_classes();
         let mut sums = [0.0; MAX_CLASSES];
         for (column, count) in self.log_likelihood.iter().zip(counts.of_scores()).take(classes) {
             (0..classes).for_each(|z| sums[z] += f64::from(count) * column[z]);
         }
-        let exists = (0..classes).filter(|&z| self.model.p()[z] > 0.0);
+        sums
+    }
+
+    /// `L[z]` minus its maximum over the classes that exist (p > 0), so that `p exp(beta L)` cannot vanish.
+    #[inline]
+    pub(crate) fn relative(&self, counts: LabelCounts) -> [f64; MAX_CLASSES] {
+        let sums = self.sums(counts);
+        let exists = (0..self.model.num_classes()).filter(|&z| self.model.p()[z] > 0.0);
         let top = exists.fold(f64::NEG_INFINITY, |top, z| top.max(sums[z]));
+        sums.map(|sum| sum - top)
+    }
+
+    /// `L[z]` minus its maximum over all K classes, so that the likelihood alone, without a prior, cannot vanish.
+    pub(crate) fn log_likelihood(&self, counts: LabelCounts) -> [f64; MAX_CLASSES] {
+        let sums = self.sums(counts);
+        let top = sums[..self.model.num_classes()].iter().copied().fold(f64::NEG_INFINITY, f64::max);
         sums.map(|sum| sum - top)
     }
 

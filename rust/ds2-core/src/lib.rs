@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 
+pub mod agreement;
 pub mod answer;
+pub mod audit;
 pub mod blocks;
 pub mod bootstrap;
 pub mod consensus;
@@ -15,6 +17,7 @@ pub mod knn;
 pub mod lexical;
 pub mod longtail;
 pub mod noise_bound;
+pub mod noise_share;
 #[cfg(feature = "mmap")]
 pub mod npy;
 pub mod paper;
@@ -23,6 +26,7 @@ mod random;
 pub mod rated;
 pub mod reference;
 pub mod rows;
+pub mod sampling;
 pub mod scale;
 pub mod selection;
 pub mod shuffle;

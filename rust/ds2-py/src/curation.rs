@@ -102,6 +102,11 @@ fn curate<'py>(
     let found = detached(py, progress, |tick| {
         curation::curate(&columns.pool(model.num_classes())?, model, Temper { k, beta }, rule, tick)
     })?;
+    to_dict(py, found)
+}
+
+/// The columns of a curation by name.
+pub(crate) fn to_dict(py: Python<'_>, found: curation::Curated) -> PyResult<Bound<'_, PyDict>> {
     let out = PyDict::new(py);
     out.set_item("expected", found.expected.into_pyarray(py))?;
     out.set_item("curated", found.curated.into_pyarray(py))?;

@@ -2,6 +2,7 @@
 
 mod answer;
 mod arrays;
+mod calibration;
 mod consensus;
 mod curation;
 mod detached;
@@ -25,6 +26,7 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add("__version__", env!("CARGO_PKG_VERSION"))?;
     m.add("debug_build", cfg!(debug_assertions))?;
     answer::register(m)?;
+    calibration::register(m)?;
     consensus::register(m)?;
     curation::register(m)?;
     duplicates::register(m)?;

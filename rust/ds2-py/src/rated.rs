@@ -60,4 +60,9 @@ impl<'py> ModelArrays<'py> {
     pub(crate) fn model(&self) -> PyResult<Model<'_>> {
         Model::new(self.t.as_slice()?, self.p.as_slice()?).map_err(crate::error::to_py)
     }
+
+    /// T `(K, K)` row-major, not yet checked.
+    pub(crate) fn t(&self) -> PyResult<&[f64]> {
+        Ok(self.t.as_slice()?)
+    }
 }
