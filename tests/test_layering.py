@@ -24,8 +24,9 @@ HOMES = {
     "usearch": ("knn",),
 }
 STAGES = (
-    "knn", "lexical", "transition", "uncertainty", "information", "curation", "published",
-    "longtail", "selection", "duplicates", "quotas", "kcenter", "trust", "verdict", "wording",
+    "knn", "lexical", "transition", "uncertainty", "information", "curation", "calibration",
+    "published", "longtail", "selection", "duplicates", "quotas", "kcenter", "trust", "verdict",
+    "wording",
 )  # fmt: skip
 LINE = (
     "__init__", "pipeline", "analysis", "fitting", "choice", "safeguards", "artifacts", "graphing",

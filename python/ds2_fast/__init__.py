@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ds2_fast._core import __version__ as __version__
+    from ds2_fast.auditing import check_audit as check_audit
+    from ds2_fast.auditing import sample_audit as sample_audit
     from ds2_fast.curation import Curated as Curated
     from ds2_fast.curation import curate as curate
     from ds2_fast.duplicates import Distinct as Distinct
@@ -58,6 +60,7 @@ if TYPE_CHECKING:
 # Nothing is imported before it is used: `import ds2_fast` and `ds2-fast --help` stay quick.
 _HOMES = {
     "_core": ("__version__",),
+    "auditing": ("check_audit", "sample_audit"),
     "curation": ("Curated", "curate"),
     "duplicates": ("Distinct", "drop_duplicates"),
     "embedding": ("load_embedder",),

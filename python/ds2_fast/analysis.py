@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ds2_fast import artifacts
+from ds2_fast.calibration import Audit, Calibration, SecondRater, calibrate
 from ds2_fast.curation import Curated, Mode, curate
 from ds2_fast.features import Features
 from ds2_fast.fitting import check_rated, fit, graph_width
@@ -16,6 +18,7 @@ from ds2_fast.graphing import make_graph
 from ds2_fast.knn import MethodName, Neighbors
 from ds2_fast.line import Line
 from ds2_fast.longtail import Definition, score_longtail
+from ds2_fast.progress import Progress
 from ds2_fast.rundir import Stage
 from ds2_fast.transition import Transition
 from ds2_fast.trust import Trust, check_trust
@@ -38,6 +41,7 @@ class Analysis:
         neighbors: the k-NN graph.
         transition: T and p.
         intervals: how far T and p could be off.
+        calibration: the noise share and where it comes from.
         curated: the curated scores.
         longtail: float64 `(N,)`, the long-tail scores.
         trust: whether to believe the curation.
@@ -49,6 +53,7 @@ class Analysis:
     neighbors: Neighbors
     transition: Stage[Transition]
     intervals: Stage[Intervals]
+    calibration: Calibration
     curated: Stage[Curated]
     longtail: Stage[NDArray[np.float64]]
     trust: Trust
@@ -61,7 +66,7 @@ def analyze(
     *,
     status: pl.Series | None,
     curation: Mode,
-    noise_share: float,
+    noise: float | SecondRater | Audit,
     k: int,
     longtail: Definition,
     knn: MethodName,
@@ -77,12 +82,12 @@ def analyze(
         features: rows to seek neighbors in.
         status: why ratings are missing, if they were made in this run.
         curation: curation mode.
-        noise_share: share of neighbor disagreement that is rater noise.
+        noise: share of neighbor disagreement that is rater noise, or what tells it.
         k: neighbors of the consensus counts and the long-tail score.
         longtail: definition of the long-tail score.
         knn: method that finds the neighbors.
         recall: share of the true neighbors that is enough.
-        seed: of the resampling, the shuffles and the rounds of `reference`.
+        seed: of the resampling, the shuffles, the intervals and the rounds of `reference`.
         threads: for the neighbor search, at most so many; the other stages are short and run on
             rayon's global pool.
 
@@ -105,16 +110,26 @@ def analyze(
             f"fitted T and p for {value.num_classes} score classes in {value.steps:,} steps"
         ),
     )
+    fitted = {**rated, "transition": transition.digest}
     intervals = line.stage(
         "intervals",
         artifacts.INTERVALS,
         lambda _: bootstrap_transition(scores.values, graph.value, transition.value, seed=seed),
-        inputs={**rated, "transition": transition.digest},
+        inputs=fitted,
         params={"replicates": REPLICATES, "seed": seed},
         unit="replicates",
         told=lambda value: (
             f"resampled {value.blocks:,} blocks of neighbors {value.replicates} times"
         ),
+    )
+    calibration, told = _calibrate(
+        line,
+        noise,
+        lambda evidence, progress: calibrate(
+            scores.values, graph.value, transition.value, evidence, seed=seed, progress=progress
+        ),
+        inputs=fitted,
+        seed=seed,
     )
     curated = line.stage(
         "curation",
@@ -124,12 +139,13 @@ def analyze(
             graph.value,
             transition.value,
             mode=curation,
-            noise_share=noise_share,
+            noise_share=calibration.noise_share,
+            audit=calibration.audit,
             seed=seed,
             progress=progress,
         ),
-        inputs={**rated, "transition": transition.digest},
-        params={"mode": curation, "noise_share": noise_share, "seed": seed},
+        inputs={**fitted, **told},
+        params={"mode": curation, "noise_share": calibration.noise_share, "seed": seed},
         unit="rounds",
         told=_tell_curation,
     )
@@ -149,11 +165,45 @@ def analyze(
         curated.value,
         intervals=intervals.value,
         labels=scores.labels,
+        noise_share_origin=calibration.words,
         seed=seed,
     )
     return Analysis(
-        scores, status, features, graph.value, transition, intervals, curated, tail, trust
+        scores,
+        status,
+        features,
+        graph.value,
+        transition,
+        intervals,
+        calibration,
+        curated,
+        tail,
+        trust,
     )
+
+
+def _calibrate(
+    line: Line,
+    noise: float | SecondRater | Audit,
+    compute: Callable[[SecondRater | Audit, Progress], Calibration],
+    *,
+    inputs: dict[str, str],
+    seed: int,
+) -> tuple[Calibration, dict[str, str]]:
+    """Find the noise share, and give the digest of what it was found by."""
+    if isinstance(noise, float | int):
+        return Calibration("assumed", float(noise)), {}
+    heard = {f"evidence {n}": artifacts.digest_array(part) for n, part in enumerate(noise.arrays)}
+    stage = line.stage(
+        "calibration",
+        artifacts.CALIBRATION,
+        lambda progress: compute(noise, progress),
+        inputs={**inputs, **heard},
+        params={"source": noise.name, "seed": seed},
+        unit="steps",
+        told=lambda value: f"{value.noise_share:.0%} of the disagreement is noise, {value.words}",
+    )
+    return stage.value, {"calibration": stage.digest}
 
 
 def _tell_curation(value: Curated) -> str:

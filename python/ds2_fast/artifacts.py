@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ds2_fast.calibration import Calibration
 from ds2_fast.curation import Curated
 from ds2_fast.knn import GraphInfo, Neighbors
 from ds2_fast.rundir import Artifact, json_bytes
@@ -133,6 +134,12 @@ def _load_intervals(paths: Paths) -> Intervals:
 
 INTERVALS: Artifact[Intervals] = Artifact(
     ("intervals.json",), lambda value, paths: _save_json(value.to_dict(), paths[0]), _load_intervals
+)
+
+CALIBRATION: Artifact[Calibration] = Artifact(
+    ("calibration.json",),
+    lambda value, paths: _save_json(value.to_dict(), paths[0]),
+    lambda paths: Calibration.from_dict(json.loads(paths[0].read_text("utf-8"))),
 )
 
 

@@ -13,6 +13,7 @@ from ds2_fast.information import compare_with_shuffled, explain_ignorance
 from ds2_fast.progress import Progress, silent
 
 if TYPE_CHECKING:
+    from ds2_fast.calibration import AuditFit
     from ds2_fast.knn import Neighbors
     from ds2_fast.published import ReferenceTransition
     from ds2_fast.transition import Transition
@@ -21,6 +22,12 @@ Mode = Literal["bayes", "paper", "reference", "none"]
 
 ONE_SCORE = "all rated samples have the same score"
 """Why nothing is curated where T means nothing."""
+
+AUDITED_AWAY = "the audit finds that neighbors know nothing about a person's score"
+"""Why nothing is curated where an audit gives the neighbors no weight."""
+
+_NEVER = 2.0
+"""A threshold that no probability reaches."""
 
 PAPER_VOTERS = 10
 """Neighbors that vote in `paper` mode."""
@@ -47,7 +54,8 @@ class Curated:
             was not measured.
         information_shuffled: the most they know about the same ratings shuffled; None likewise.
         p_value: probability of as much information if they knew nothing; None likewise.
-        noise_share: the share of disagreement assumed to be rater noise; None unless `bayes`.
+        noise_share: the share of disagreement taken for rater noise; None unless `bayes`, and with
+            an audit, which measures what the share stands for.
         switched_off: why the scores were left alone although curation was asked for, or None.
         changed: number of samples whose curated score differs from their score.
         vanished: scores that occur in the pool and not among the curated ones.
@@ -81,6 +89,7 @@ def curate(
     *,
     mode: Mode = "bayes",
     noise_share: float = 0.5,
+    audit: AuditFit | None = None,
     threshold: float = 0.5,
     seed: int = 42,
     rounds: int = 51,
@@ -100,6 +109,11 @@ def curate(
     0.01 nats, or no more than it gains on shuffled ratings (`compare_with_shuffled`, p > 0.01),
     curation switches itself off and says so in `switched_off`.
 
+    `bayes` with an `audit`: the posterior is proportional to
+    `p^[y] T^[y, own score] exp(gamma beta sum_j log T[y, score of neighbor j])`, T^ and p^ measured
+    on the audited samples. At gamma = 0 curation switches itself off; hard labels stay as they are
+    unless the audit says that they may change (`AuditFit.relabels`).
+
     `paper`: the published method on one neighbor graph, with the votes of the ten nearest neighbors
     (all of them if the graph is narrower); `reference`: the law of the published code; `none`: the
     scores as they are. See `ds2_fast.published` for the first two. If all ratings are equal, every
@@ -110,7 +124,8 @@ def curate(
         neighbors: neighbors of every sample, nearest first.
         transition: T and p of the same pool.
         mode: see above.
-        noise_share: a in [0, 1]; `bayes` only.
+        noise_share: a in [0, 1]; `bayes` only. With an `audit` it is not used.
+        audit: what a person's scores told (`ds2_fast.calibration.calibrate`); `bayes` only.
         threshold: least probability (`bayes`) or confidence (`paper`, `reference`) at which a score
             is replaced, >= 0; above 1 nothing is.
         seed: of the shuffles (`bayes`) or the random rounds (`reference`).
@@ -151,6 +166,7 @@ def curate(
             transition,
             temper=None if neighbor_k is None or beta is None else (neighbor_k, beta),
             noise_share=noise_share,
+            audit=audit,
             threshold=threshold,
             seed=seed,
             fill_missing=fill_missing,
@@ -189,7 +205,7 @@ def _leave_scores(
         information: what the neighbors know, if it was measured.
         information_shuffled: the most they know about shuffled ratings, likewise.
         p_value: of the former against the latter, likewise.
-        noise_share: what would have been assumed.
+        noise_share: what would have been assumed; None with an audit.
 
     Returns:
         `expected` and `curated` equal to the scores; nothing misrated.
@@ -234,6 +250,7 @@ def _curate_bayes(
     *,
     temper: tuple[int, float] | None,
     noise_share: float,
+    audit: AuditFit | None,
     threshold: float,
     seed: int,
     fill_missing: bool,
@@ -242,8 +259,9 @@ def _curate_bayes(
     graph, T, p = neighbors.indices, transition.T, transition.p
     # Refuses a bad noise_share even where curation switches itself off.
     _core.split_noise(T, p, noise_share)
+    told = noise_share if audit is None else None
     if transition.degenerate:
-        return _leave_scores(scores, "bayes", switched_off=ONE_SCORE, noise_share=noise_share)
+        return _leave_scores(scores, "bayes", switched_off=ONE_SCORE, noise_share=told)
     if temper is None:
         tuning = _core.tune_evidence(scores, graph, T, p)
         (k, beta), information = (tuning["k"], tuning["beta"]), tuning["information"]
@@ -252,6 +270,8 @@ def _curate_bayes(
         information = _core.neighbor_information(scores, graph, T, p, k, beta)
     test = compare_with_shuffled(scores, neighbors, len(p), seed=seed)
     reason = explain_ignorance(information, test.p_value)
+    if reason is None and audit is not None and audit.gamma == 0:
+        reason = AUDITED_AWAY
     if reason is not None:
         return _leave_scores(
             scores,
@@ -260,18 +280,23 @@ def _curate_bayes(
             information=information,
             information_shuffled=test.largest,
             p_value=test.p_value,
-            noise_share=noise_share,
+            noise_share=told,
         )
-    found = _core.curate(
-        scores, graph, T, p, k, beta, noise_share, threshold, fill_missing, progress
-    )
+    if audit is None:
+        found = _core.curate(
+            scores, graph, T, p, k, beta, noise_share, threshold, fill_missing, progress
+        )
+    else:
+        least = threshold if audit.relabels else _NEVER
+        measured = (audit.T, audit.p, audit.gamma, least, fill_missing, progress)
+        found = _core.curate_audited(scores, graph, T, p, k, beta, *measured)
     return Curated(
         mode="bayes",
         **found,
         neighbor_k=k,
         beta=beta,
         information=information,
-        noise_share=noise_share,
+        noise_share=told,
         switched_off=None,
         changed=_count_changed(scores, found["curated"]),
         vanished=_find_vanished(scores, found["curated"]),

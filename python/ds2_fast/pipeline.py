@@ -20,6 +20,7 @@ from ds2_fast.features import make_features
 from ds2_fast.knn import MethodName, check_choice
 from ds2_fast.line import Line, default_run_dir, open_line
 from ds2_fast.longtail import OWN_ROWS
+from ds2_fast.noise import read_noise
 from ds2_fast.presets import PRESETS, Preset, PresetName, check_neighbors, neighbors_counted
 from ds2_fast.progress import QUIET, Narrator
 from ds2_fast.quotas import read_groups
@@ -84,7 +85,9 @@ def select(
     space: str | None = None,
     preset: PresetName = "default",
     curation: Mode | None = None,
-    noise_share: float = 0.5,
+    noise_share: float | None = None,
+    second_rater: str | None = None,
+    audit: str | Path | None = None,
     k: int | None = None,
     keep_outliers: bool = False,
     knn: MethodName = "auto",
@@ -122,7 +125,10 @@ def select(
         space: `"embedding"`, `"lexical"`, `"hybrid"` or an `.npy` file.
         preset: `"default"`, `"paper"` or `"reference"`: the defaults of everything below.
         curation: `"bayes"`, `"paper"`, `"reference"` or `"none"`.
-        noise_share: share of neighbor disagreement that is rater noise, 0..1 (mode `bayes`).
+        noise_share: share of neighbor disagreement that is rater noise, 0..1 (mode `bayes`); None
+            is 0.5, an assumption, unless one of the next two tells it.
+        second_rater: column of a second rater of at least 500 of the samples, on any scale.
+        audit: file with a person's scores of at least 50 samples, see `sample_audit`.
         k: neighbors of the consensus counts and of the long-tail score.
         keep_outliers: do not set the 1 % rarest samples aside (preset `default`).
         knn: how neighbors are found: `"exact"`, `"usearch"` (an index that is kept in the run
@@ -192,6 +198,8 @@ def select(
         "preset": preset,
         "curation": curation,
         "noise_share": noise_share,
+        "second_rater": second_rater,
+        "audit": None if audit is None else str(audit),
         "k": k,
         "keep_outliers": keep_outliers,
         "knn": knn,
@@ -200,9 +208,18 @@ def select(
         "group_col": pool.schema.group,
         "seed": seed,
     }
+    # Before anything is paid for or embedded.
+    source = read_noise(
+        pool,
+        noise_share=noise_share,
+        second_rater=second_rater,
+        audit=audit,
+        curation=curation,
+    )
     rater = None if model is None else Rater(model, rating_options or {}, ask, offline)
     with open_line(folder, narrator) as line:
         scores, status = pool_scores(line, pool, score_col=score_col, scale=scale, rater=rater)
+        noise = source.resolve(line, scores)
         features = make_features(
             line,
             pool,
@@ -220,7 +237,7 @@ def select(
             features,
             status=status,
             curation=curation,
-            noise_share=noise_share,
+            noise=noise,
             k=k,
             longtail=defaults.longtail,
             knn=knn,
@@ -374,6 +391,7 @@ def _report(
 
     report = build_report(pool, found, choice, settings)
     line.run.manifest["settings"] = settings
+    line.run.manifest["calibration"] = report["calibration"]
     line.run.write_manifest()
     write_json(report, line.run.path / REPORT)
     return report

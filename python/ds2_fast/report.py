@@ -74,6 +74,7 @@ def build_report(
             "vanished": list(curated.vanished),
             "warnings": list(curated.warnings),
         },
+        "calibration": found.calibration.to_dict(),
         "trust": found.trust.to_dict(),
         "selection": {**_selection(sheet, settings["n"]), **choice.account},
     }
@@ -100,6 +101,8 @@ def _scores(found: Analysis, sheet: pl.DataFrame) -> dict[str, Any]:
     )
     return {
         "source": scores.verdict,
+        "starts": list(scores.starts),
+        "high": scores.high,
         "classes": [str(label) for label in scores.labels],
         "unrated": int(sheet["ds2_score"].null_count()),
         "pool": before,
@@ -263,7 +266,8 @@ def _print_trust(report: dict[str, Any], console: Console) -> None:
     trust = report["trust"]
     console.print(f"\n[bold]Trust check: {trust['verdict']}[/bold]")
     cares = (*report["transition"]["warnings"], *report["curation"]["warnings"])
-    for line in (*trust["words"], *(f"care: {care}" for care in cares)):
+    told = report.get("calibration", {}).get("words", [])
+    for line in (*trust["words"], *told, *(f"care: {care}" for care in cares)):
         console.print(f"  {line}", markup=False)
 
 

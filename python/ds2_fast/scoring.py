@@ -155,11 +155,13 @@ def rated_scores(ratings: Ratings) -> tuple[Scores, pl.Series]:
     frame, model = ratings.frame, ratings.summary["model"]
     prompt = ratings.summary["prompt"]
     low, high = prompt["scale"]
-    labels = _labels([start for start, _ in prompt["classes"]], high)
+    starts = tuple(start for start, _ in prompt["classes"])
     scores = Scores(
         values=ratings.scores,
         num_classes=ratings.num_classes,
-        labels=labels,
+        labels=_labels(starts, high),
+        starts=starts,
+        high=high,
         raw=frame["overall"],
         column=model,
         scale=f"{low}-{high}",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from ds2_fast.verdict import ASSUMED
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -66,9 +68,10 @@ def _tell_diagonal(trust: Trust) -> Iterator[str]:
 
 def _tell_curation(trust: Trust) -> Iterator[str]:
     if trust.noise_share is not None:
+        option = " (`--noise-share`)" if trust.noise_share_origin == ASSUMED else ""
         yield (
             f"{trust.noise_share:.0%} of the disagreement is taken for rater noise: "
-            f"{trust.noise_share_origin} (`--noise-share`)"
+            f"{trust.noise_share_origin}{option}"
         )
     if trust.switched_off is not None:
         yield f"no score was changed: {trust.switched_off}"

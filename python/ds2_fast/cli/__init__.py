@@ -21,6 +21,7 @@ COMMANDS = {
     "embed": "Embed every sample of a pool.",
     "curate": "Correct the scores of a pool, without selecting.",
     "neighbors": "Find the samples of a finished run that are most like a text or a sample.",
+    "audit": "Draw samples to score by hand, for `--audit`.",
     "report": "Print what a finished run found.",
     "model": "Import, fetch and list embedding models.",
 }

@@ -128,9 +128,19 @@ def score_options(command: Command) -> Command:
             click.option(
                 "--noise-share",
                 type=click.FloatRange(0, 1),
-                default=0.5,
-                show_default=True,
-                help="Share of neighbor disagreement that is rater noise (bayes).",
+                help="Share of neighbor disagreement that is rater noise (bayes).  "
+                "[default: 0.5, an assumption]",
+            ),
+            click.option(
+                "--second-rater",
+                metavar="COLUMN",
+                help="Choose the noise share by a second rater of 500 or more samples.",
+            ),
+            click.option(
+                "--audit",
+                type=click.Path(path_type=Path),
+                metavar="FILE",
+                help="Correct by a person's scores of 50 or more samples (`audit sample`).",
             ),
             click.option(
                 "-k",

@@ -1,5 +1,7 @@
 """Pools: reading them, their scores and embeddings, and writing the chosen rows."""
 
+from ds2_fast.pool.audit_file import HandScores, read_hand_scores
+from ds2_fast.pool.audit_sheet import write_audit_sheet
 from ds2_fast.pool.conversation import Turn
 from ds2_fast.pool.detection import SCHEMAS
 from ds2_fast.pool.embeddings import Embeddings, read_embeddings
@@ -19,6 +21,7 @@ __all__ = [
     "SCHEMAS",
     "SCORE_COLUMNS",
     "Embeddings",
+    "HandScores",
     "Pool",
     "Schema",
     "Scores",
@@ -26,8 +29,10 @@ __all__ = [
     "check_output",
     "find_score_columns",
     "read_embeddings",
+    "read_hand_scores",
     "read_pool",
     "read_scores",
     "score_ratings",
+    "write_audit_sheet",
     "write_subset",
 ]

@@ -44,6 +44,13 @@ class Scale:
         return kept if self.compressed else self.high - self.low + 1
 
     @property
+    def starts(self) -> tuple[int, ...]:
+        """The lowest rating of each class."""
+        if not self.compressed:
+            return tuple(range(self.low, self.high + 1))
+        return (self.low, *range(_LOWEST_KEPT, _HIGHEST_KEPT + 2))
+
+    @property
     def labels(self) -> tuple[str, ...]:
         """What the user calls each class."""
         if not self.compressed:

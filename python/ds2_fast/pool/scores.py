@@ -34,6 +34,8 @@ class Scores:
         values: int8 `(N,)`, classes 0..K-1 in the order of the scale, -1 = unrated.
         num_classes: K.
         labels: what the user calls each class.
+        starts: the lowest rating of each class; the first is the lowest of the scale.
+        high: the highest rating of the scale.
         raw: Float64 `(N,)`, the ratings as they are in the pool, null = unrated.
         column: where they were found.
         scale: the name of the scale: `0-5`, `1-10`, ...
@@ -44,6 +46,8 @@ class Scores:
     values: NDArray[np.int8] = field(repr=False)
     num_classes: int
     labels: tuple[str, ...]
+    starts: tuple[int, ...]
+    high: int
     raw: pl.Series = field(repr=False)
     column: str
     scale: str
@@ -129,6 +133,8 @@ def score_ratings(
         values=values,
         num_classes=chosen.num_classes,
         labels=chosen.labels,
+        starts=chosen.starts,
+        high=chosen.high,
         raw=numbers.alias(name),
         column=name,
         scale=chosen.name,
