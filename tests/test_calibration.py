@@ -14,6 +14,7 @@ from ds2_fast.curation import AUDITED_AWAY, curate
 from ds2_fast.errors import PoolError
 from ds2_fast.knn import Neighbors, find_neighbors
 from ds2_fast.transition import fit_transition
+from ds2_fast.trust import check_trust
 from synthetic import RATERS, draw_ratings, make_pool
 
 
@@ -132,6 +133,9 @@ def test_no_hard_label_changes_up_to_a_tenth_and_no_score_at_zero(clean):
     curated = curate(pool.scores, neighbors, transition, audit=none)
     assert np.array_equal(curated.expected, pool.scores)
     assert curated.switched_off == AUDITED_AWAY
+    trust = check_trust(pool.scores, neighbors, transition, curated)
+    assert trust.verdict == "do not curate"
+    assert trust.reasons == (AUDITED_AWAY,)
 
 
 def test_an_audit_drawn_unevenly_measures_the_pool_by_its_weights(clean):

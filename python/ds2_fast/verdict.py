@@ -28,7 +28,8 @@ SETTLED = 0.95
 RULE = (
     "do not curate: all ratings are equal; or neighbors know no more about the ratings than about "
     f"the same ratings shuffled (permutation test, {SHUFFLES} shuffles, p > {SIGNIFICANCE}); or "
-    f"they know less than {LEAST_INFORMATION} nats. "
+    f"they know less than {LEAST_INFORMATION} nats; or an audit finds that they know nothing about "
+    "a person's score. "
     "use with care: more of the disagreement is taken for rater noise than the disagreement of the "
     "closest pairs allows (above the 95 % interval of the bound), or this interval excludes that "
     "all of it is, and how much is was not estimated; or neighbors know less than "
@@ -99,6 +100,9 @@ def judge(evidence: Evidence, labels: Sequence[object]) -> tuple[Level, tuple[Do
     if ignorance is not None:
         advice = "try another `--space`, rate more samples, or rate with another model"
         return "do not curate", (Doubt(ignorance, advice), *few)
+    if evidence.curated.switched_off is not None:
+        advice = "try another `--space`, audit more samples, or rate with another model"
+        return "do not curate", (Doubt(evidence.curated.switched_off, advice), *few)
     doubts = (
         *_doubt_noise_share(evidence),
         *_doubt_information(evidence),
@@ -133,8 +137,7 @@ def _doubt_noise_share(evidence: Evidence) -> Iterator[Doubt]:
     elif highest < 1 and evidence.noise_share_origin == ASSUMED:
         yield Doubt(
             "farther neighbors differ truly, not by rater noise alone, and how much is assumed",
-            "estimate the noise share from a second rater or from audited samples, and give it "
-            "as `--noise-share`",
+            "let `--second-rater` or `--audit` tell how much",
         )
 
 
