@@ -225,3 +225,19 @@ def compare_close_fit(scores, indices, similarities, num_classes, prior="ordinal
     return limit, [
         np.average(fit["T"][both, both], weights=weight) for fit in fits
     ] if both else None
+
+
+def kappa_slow(pairs, power):
+    """Cohen's kappa from its definition: observed over chance disagreement, pair by pair."""
+    weight = lambda a, b: float(abs(a - b) ** power) if a != b else 0.0  # noqa: E731
+    observed = sum(weight(a, b) for a, b in pairs) / len(pairs)
+    chance = sum(weight(a, b) for a, _ in pairs for _, b in pairs) / len(pairs) ** 2
+    return 1 - observed / chance if chance > 0 else np.nan
+
+
+def spearman_slow(x, y):
+    """Pearson's correlation of ranks counted one by one: those below, and half of the equal."""
+    ranks = [[sum((b < a) + 0.5 * (b == a) for b in column) for a in column] for column in (x, y)]
+    if any(len(set(column)) < 2 for column in ranks):
+        return np.nan
+    return float(np.corrcoef(*ranks)[0, 1])

@@ -26,11 +26,11 @@ HOMES = {
 STAGES = (
     "knn", "lexical", "transition", "uncertainty", "information", "curation", "calibration",
     "published", "longtail", "selection", "duplicates", "quotas", "kcenter", "trust", "verdict",
-    "wording",
+    "wording", "agreement", "raters",
 )  # fmt: skip
 LINE = (
     "__init__", "pipeline", "analysis", "fitting", "choice", "safeguards", "artifacts", "graphing",
-    "scoresheet", "account", "report",
+    "scoresheet", "account", "report", "panel", "comparing",
 )  # fmt: skip
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

@@ -4,7 +4,7 @@
 `read_scores`, `rate`, `embed`, `embed_lexical`, `find_neighbors`, `fit_transition`,
 `bootstrap_transition`, `curate`, `check_trust`, `score_longtail`, `rank_samples`,
 `drop_duplicates`, `seat_groups`, `choose_centers`, `write_subset`. `PoolIndex` answers queries
-against the pool of a run.
+against the pool of a run; `compare_raters` compares several raters of a pool.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from ds2_fast._core import __version__ as __version__
     from ds2_fast.auditing import check_audit as check_audit
     from ds2_fast.auditing import sample_audit as sample_audit
+    from ds2_fast.comparing import RaterComparison as RaterComparison
+    from ds2_fast.comparing import compare_raters as compare_raters
     from ds2_fast.curation import Curated as Curated
     from ds2_fast.curation import curate as curate
     from ds2_fast.duplicates import Distinct as Distinct
@@ -61,6 +63,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "_core": ("__version__",),
     "auditing": ("check_audit", "sample_audit"),
+    "comparing": ("RaterComparison", "compare_raters"),
     "curation": ("Curated", "curate"),
     "duplicates": ("Distinct", "drop_duplicates"),
     "embedding": ("load_embedder",),

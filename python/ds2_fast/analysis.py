@@ -27,6 +27,7 @@ from ds2_fast.uncertainty import REPLICATES, Intervals, bootstrap_transition
 if TYPE_CHECKING:
     import polars as pl
 
+    from ds2_fast.panel import Panel
     from ds2_fast.pool import Scores
 
 
@@ -45,6 +46,7 @@ class Analysis:
         curated: the curated scores.
         longtail: float64 `(N,)`, the long-tail scores.
         trust: whether to believe the curation.
+        panel: the analysis of each rater where there are several (see `ds2_fast.panel`).
     """
 
     scores: Scores
@@ -57,32 +59,15 @@ class Analysis:
     curated: Stage[Curated]
     longtail: Stage[NDArray[np.float64]]
     trust: Trust
+    panel: Panel | None = None
 
 
-def analyze(
-    line: Line,
-    scores: Scores,
-    features: Features,
-    *,
-    status: pl.Series | None,
-    curation: Mode,
-    noise: float | SecondRater | Audit,
-    k: int,
-    longtail: Definition,
-    knn: MethodName,
-    recall: float,
-    seed: int,
-    threads: int | None,
-) -> Analysis:
-    """Find neighbors, fit T and p, curate, score the long tail, check the trust.
+@dataclass(frozen=True)
+class Recipe:
+    """How scores are judged by those of neighbors.
 
-    Args:
-        line: where the artifacts go.
-        scores: the scores of the pool.
-        features: rows to seek neighbors in.
-        status: why ratings are missing, if they were made in this run.
+    Attributes:
         curation: curation mode.
-        noise: share of neighbor disagreement that is rater noise, or what tells it.
         k: neighbors of the consensus counts and the long-tail score.
         longtail: definition of the long-tail score.
         knn: method that finds the neighbors.
@@ -90,13 +75,44 @@ def analyze(
         seed: of the resampling, the shuffles, the intervals and the rounds of `reference`.
         threads: for the neighbor search, at most so many; the other stages are short and run on
             rayon's global pool.
+    """
+
+    curation: Mode
+    k: int
+    longtail: Definition
+    knn: MethodName
+    recall: float
+    seed: int
+    threads: int | None
+
+
+def analyze(
+    line: Line,
+    scores: Scores,
+    features: Features,
+    recipe: Recipe,
+    *,
+    status: pl.Series | None,
+    noise: float | SecondRater | Audit,
+) -> Analysis:
+    """Find neighbors, fit T and p, curate, score the long tail, check the trust.
+
+    Args:
+        line: where the artifacts go.
+        scores: the scores of the pool.
+        features: rows to seek neighbors in.
+        recipe: how they are judged.
+        status: why ratings are missing, if they were made in this run.
+        noise: share of neighbor disagreement that is rater noise, or what tells it.
 
     Raises:
         PoolError: if too few of the pool are rated.
     """
-    rows = len(scores.values)
+    rows, curation, k, seed = len(scores.values), recipe.curation, recipe.k, recipe.seed
     width = graph_width(curation, k, rows)
-    graph = make_graph(line, features, width, method=knn, recall=recall, threads=threads)
+    graph = make_graph(
+        line, features, width, method=recipe.knn, recall=recipe.recall, threads=recipe.threads
+    )
     check_rated(scores.values, graph.value)
     rated = {"scores": artifacts.digest_array(scores.values), "neighbors": graph.digest}
     transition = line.stage(
@@ -152,9 +168,9 @@ def analyze(
     tail = line.stage(
         "long tail",
         artifacts.LONGTAIL,
-        lambda progress: score_longtail(graph.value.similarities, k=k, definition=longtail),
+        lambda progress: score_longtail(graph.value.similarities, k=k, definition=recipe.longtail),
         inputs={"neighbors": graph.digest},
-        params={"k": k, "definition": longtail},
+        params={"k": k, "definition": recipe.longtail},
         unit="rows",
         told=lambda value: f"scored the rarity of {len(value):,} samples",
     )

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from ds2_fast.choice import Choice
+    from ds2_fast.raters import Combined
     from ds2_fast.rating.result import Ratings
 
 Paths = tuple[Path, ...]
@@ -165,6 +166,29 @@ def _load_curated(paths: Paths) -> Curated:
 CURATED: Artifact[Curated] = Artifact(
     ("curated.parquet", "curation.json"), _save_curated, _load_curated, version=2
 )
+
+
+def _save_combined(value: Combined, paths: Paths) -> None:
+    import polars as pl
+
+    arrays = {key: item for key, item in vars(value).items() if isinstance(item, np.ndarray)}
+    pl.DataFrame(arrays).write_parquet(paths[0])
+    _save_json({"num_classes": value.num_classes}, paths[1])
+
+
+def _load_combined(paths: Paths) -> Combined:
+    import polars as pl
+
+    from ds2_fast.raters import Combined
+
+    arrays: dict[str, Any] = {s.name: s.to_numpy() for s in pl.read_parquet(paths[0])}
+    return Combined(**arrays, **json.loads(paths[1].read_text("utf-8")))
+
+
+COMBINED: Artifact[Combined] = Artifact(
+    ("combined.parquet", "combined.json"), _save_combined, _load_combined
+)
+"""One score of several raters."""
 
 LONGTAIL: Artifact[NDArray[np.float64]] = Artifact(
     ("longtail.npy",),

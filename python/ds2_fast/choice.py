@@ -94,6 +94,8 @@ def make_choice(
             longtail=tail,
             chosen=chosen,
         )
+        if found.panel is not None:
+            sheet = sheet.hstack(found.panel.columns())
         return Choice(sheet, make_account(chosen, safeguards, groups))
 
     inputs = {

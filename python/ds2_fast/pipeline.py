@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ds2_fast.analysis import Analysis, analyze
+from ds2_fast.analysis import Analysis, Recipe
 from ds2_fast.atomic import atomic_path
 from ds2_fast.choice import Choice, make_choice
 from ds2_fast.curation import Mode
 from ds2_fast.errors import PoolError, TrustError
 from ds2_fast.features import make_features
 from ds2_fast.knn import MethodName, check_choice
-from ds2_fast.line import Line, default_run_dir, open_line
+from ds2_fast.line import Line, open_line
 from ds2_fast.longtail import OWN_ROWS
 from ds2_fast.noise import read_noise
+from ds2_fast.panel import analyze_raters, raters_named
 from ds2_fast.presets import PRESETS, Preset, PresetName, check_neighbors, neighbors_counted
 from ds2_fast.progress import QUIET, Narrator
 from ds2_fast.quotas import read_groups
@@ -28,8 +28,7 @@ from ds2_fast.rundir import write_json
 from ds2_fast.safeguards import Fill, Safeguards
 from ds2_fast.scoring import Rater, pool_scores, rate_pool
 from ds2_fast.sizes import parse_sizes, sized
-from ds2_fast.source import record_source
-from ds2_fast.terminal import duration
+from ds2_fast.source import open_pool, record_source
 from ds2_fast.transition import Transition
 from ds2_fast.trust import Trust
 
@@ -52,8 +51,10 @@ class Result:
         sizes: the subset sizes asked for, ascending; each subset is a prefix of `indices`.
         frame: the chosen samples with the pool's own columns, best first.
         scores: one row per pool row, in pool order, with the `ds2_` columns.
-        transition: the fitted score transition matrix T and prior p.
-        trust: what the neighbors know about the scores, and whether to believe the curation.
+        transition: the fitted score transition matrix T and prior p; of several raters the first's
+            (`report["raters"]` has all).
+        trust: what the neighbors know about the scores, and whether to believe the curation; of
+            several raters that of the least trusted.
         report: every number of the closing summary, JSON-able.
         manifest: keys, digests, parameters and seconds of the stages.
         run_dir: where all of it is kept; None for a run that was not kept.
@@ -77,7 +78,7 @@ def select(
     n: int | str | Sequence[int | str] | None,
     *,
     output: str | Path | None = None,
-    score_col: str | None = None,
+    score_col: str | Sequence[str] | None = None,
     scale: str | None = None,
     model: str | None = None,
     embeddings: str | Path | NDArray[Any] | None = None,
@@ -116,7 +117,9 @@ def select(
             subsets; None to curate without selecting.
         output: file of the subset; its extension picks the format. Several sizes write one file
             each, `name-1000.jsonl` and so on. None writes none.
-        score_col: column with the scores; None looks for a column of a known name.
+        score_col: column with the scores; None looks for a column of a known name. Several columns
+            are several raters: each is curated on its own, and what is ranked is the mean of their
+            standardized expected scores (`ds2_fast.raters.combine`).
         scale: `"0-5"`, `"1-10"` (compressed to 0..5 as published) or `"observed"`; None decides by
             the values.
         model: litellm name of the LLM that rates the pool if it has no scores.
@@ -167,12 +170,12 @@ def select(
     """
     from ds2_fast.pool import write_subset
 
-    defaults = _preset(preset)
+    defaults, columns = _preset(preset), raters_named(score_col)
     curation = curation or defaults.curation
     check_neighbors(k)
     check_choice(knn, recall)
     safeguards = Safeguards(dedup, fill, mix, min_share)
-    pool, folder = _open_pool(data, run_dir, pool_options, narrator)
+    pool, folder = open_pool(data, run_dir, pool_options, narrator)
     asked, k = k, neighbors_counted(k, defaults, len(pool))
     if asked is None and k < defaults.k:
         narrator.warn(
@@ -207,6 +210,7 @@ def select(
         **safeguards.params(),
         "group_col": pool.schema.group,
         "seed": seed,
+        **({"score_col": columns} if len(columns) > 1 else {}),
     }
     # Before anything is paid for or embedded.
     source = read_noise(
@@ -218,8 +222,11 @@ def select(
     )
     rater = None if model is None else Rater(model, rating_options or {}, ask, offline)
     with open_line(folder, narrator) as line:
-        scores, status = pool_scores(line, pool, score_col=score_col, scale=scale, rater=rater)
-        noise = source.resolve(line, scores)
+        rated = [
+            pool_scores(line, pool, score_col=column, scale=scale, rater=rater)
+            for column in columns
+        ]
+        noise = [source.resolve(line, scores) for scores, _ in rated]
         features = make_features(
             line,
             pool,
@@ -231,20 +238,8 @@ def select(
             threads=threads,
         )
         record_source(line, pool, pool_options, features)
-        found = analyze(
-            line,
-            scores,
-            features,
-            status=status,
-            curation=curation,
-            noise=noise,
-            k=k,
-            longtail=defaults.longtail,
-            knn=knn,
-            recall=recall,
-            seed=seed,
-            threads=threads,
-        )
+        recipe = Recipe(curation, k, defaults.longtail, knn, recall, seed, threads)
+        found = analyze_raters(line, rated, features, recipe, noise)
         if strict and curation != "none" and found.trust.verdict == "do not curate":
             raise TrustError(
                 f"the trust check says not to curate: {'; '.join(found.trust.reasons)}",
@@ -315,7 +310,7 @@ def rate(
         RatingError: if the provider refuses, or too many answers could not be read.
         BudgetReachedError: if the cap is reached; the same call with a higher cap goes on.
     """
-    pool, folder = _open_pool(data, run_dir, pool_options, narrator)
+    pool, folder = open_pool(data, run_dir, pool_options, narrator)
     _check_file(pool, output, ".parquet")
     with open_line(folder, narrator) as line:
         ratings = rate_pool(line, pool, Rater(model, rating_options or {}, ask)).value
@@ -361,7 +356,7 @@ def embed(
         PoolError: if the pool cannot be read, or the output is the pool or no `.npy`.
         ModelError: if the model cannot be had.
     """
-    pool, folder = _open_pool(data, run_dir, pool_options, narrator)
+    pool, folder = open_pool(data, run_dir, pool_options, narrator)
     _check_file(pool, output, ".npy")
     with open_line(folder, narrator) as line:
         features = make_features(
@@ -387,11 +382,12 @@ def _report(
     line: Line, pool: Pool, found: Analysis, choice: Choice, settings: dict[str, Any]
 ) -> dict[str, Any]:
     """Write down every number of the run."""
+    from ds2_fast.rater_report import calibration_of
     from ds2_fast.report import build_report
 
     report = build_report(pool, found, choice, settings)
     line.run.manifest["settings"] = settings
-    line.run.manifest["calibration"] = report["calibration"]
+    line.run.manifest["calibration"] = calibration_of(report)
     line.run.write_manifest()
     write_json(report, line.run.path / REPORT)
     return report
@@ -401,28 +397,6 @@ def _preset(name: str) -> Preset:
     if name not in PRESETS:
         raise ValueError(f"preset: expected one of {', '.join(PRESETS)}, got {name!r}")
     return PRESETS[name]
-
-
-def _open_pool(
-    data: object,
-    run_dir: str | Path | None,
-    options: Mapping[str, Any] | None,
-    narrator: Narrator,
-) -> tuple[Pool, Path | None]:
-    """Read the pool and decide where the run is kept."""
-    from ds2_fast.pool import read_pool
-
-    started = perf_counter()
-    pool = read_pool(data, **(options or {}))
-    narrator.done("pool", f"read {len(pool):,} samples ({duration(perf_counter() - started)})")
-    narrator.note(f"{pool.schema.verdict}\n{pool.preview()}")
-    for notice in pool.notices:
-        narrator.warn(notice)
-    if run_dir is not None:
-        return pool, Path(run_dir)
-    if not pool.sources:
-        return pool, None
-    return pool, default_run_dir(pool.inputs[0])
 
 
 def _chosen(sheet: pl.DataFrame) -> NDArray[np.uint32]:

@@ -10,6 +10,7 @@ import polars as pl
 
 from ds2_fast import _core
 from ds2_fast.account import account_lines
+from ds2_fast.rater_report import print_panel, report_panel, report_rater
 from ds2_fast.terminal import printable
 
 if TYPE_CHECKING:
@@ -43,7 +44,6 @@ def build_report(
         settings: what was asked for.
     """
     sheet = choice.sheet
-    transition, curated = found.transition.value, found.curated.value
     return {
         "ds2_fast": _core.__version__,
         "settings": settings,
@@ -59,23 +59,7 @@ def build_report(
         },
         "neighbors": _graph(found),
         "scores": _scores(found, sheet),
-        "transition": {**transition.to_dict(), "intervals": found.intervals.value.to_dict()},
-        "curation": {
-            "mode": curated.mode,
-            "switched_off": curated.switched_off,
-            "noise_share": curated.noise_share,
-            "neighbor_k": curated.neighbor_k,
-            "beta": curated.beta,
-            "neighbor_information": curated.information,
-            "information_shuffled": curated.information_shuffled,
-            "p_value": curated.p_value,
-            "misrated": int(np.count_nonzero(curated.misrated)),
-            "changed": int(curated.changed),
-            "vanished": list(curated.vanished),
-            "warnings": list(curated.warnings),
-        },
-        "calibration": found.calibration.to_dict(),
-        "trust": found.trust.to_dict(),
+        **(report_rater(found) if found.panel is None else report_panel(found.panel)),
         "selection": {**_selection(sheet, settings["n"]), **choice.account},
     }
 
@@ -141,10 +125,10 @@ def print_report(
     console.print()
     _print_selection(report, console)
     console.print(_score_table(report))
-    if not report["transition"]["degenerate"]:
-        console.print(_transition_table(report))
-        console.print(_tell_intervals(report), markup=False, style="dim")
-    _print_trust(report, console)
+    if "raters" in report:
+        print_panel(report, console)
+    else:
+        _print_rater(report, console)
     if files or run_dir is not None:
         console.print("\n[bold]Files[/bold]")
     for file in files:
@@ -260,6 +244,13 @@ def _tell_intervals(report: dict[str, Any]) -> str:
         f"intervals: {found['replicates']} resamplings of {found['blocks']:,} blocks of neighbors, "
         f"{found['conditions']}"
     )
+
+
+def _print_rater(report: dict[str, Any], console: Console) -> None:
+    if not report["transition"]["degenerate"]:
+        console.print(_transition_table(report))
+        console.print(_tell_intervals(report), markup=False, style="dim")
+    _print_trust(report, console)
 
 
 def _print_trust(report: dict[str, Any], console: Console) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,10 +15,12 @@ from numpy.typing import NDArray
 from ds2_fast import artifacts
 from ds2_fast.errors import PoolError, RunError
 from ds2_fast.features import Features
-from ds2_fast.line import Line
+from ds2_fast.line import Line, default_run_dir
+from ds2_fast.terminal import duration
 
 if TYPE_CHECKING:
     from ds2_fast.pool import Pool
+    from ds2_fast.progress import Narrator
 
 _AGAIN = "run the same `ds2-fast select` again; what is there is reused"
 _MADE = {
@@ -25,6 +28,41 @@ _MADE = {
     "lexical": artifacts.LEXICAL,
     "hybrid": artifacts.HYBRID,
 }
+
+
+def open_pool(
+    data: object,
+    run_dir: str | Path | None,
+    options: Mapping[str, Any] | None,
+    narrator: Narrator,
+) -> tuple[Pool, Path | None]:
+    """Read the pool, tell what was found, and decide where the run is kept.
+
+    Args:
+        data: the pool, in any form that `ds2_fast.pool.read_pool` takes.
+        run_dir: the run directory; None for the one beside the pool.
+        options: how the pool is read.
+        narrator: is told what was found.
+
+    Returns:
+        the pool, and the run directory: None for data in memory.
+
+    Raises:
+        PoolError: if the pool cannot be read.
+    """
+    from ds2_fast.pool import read_pool
+
+    started = perf_counter()
+    pool = read_pool(data, **(options or {}))
+    narrator.done("pool", f"read {len(pool):,} samples ({duration(perf_counter() - started)})")
+    narrator.note(f"{pool.schema.verdict}\n{pool.preview()}")
+    for notice in pool.notices:
+        narrator.warn(notice)
+    if run_dir is not None:
+        return pool, Path(run_dir)
+    if not pool.sources:
+        return pool, None
+    return pool, default_run_dir(pool.inputs[0])
 
 
 def record_source(

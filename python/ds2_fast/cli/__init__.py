@@ -20,6 +20,7 @@ COMMANDS = {
     "rate": "Rate every sample of a pool with an LLM.",
     "embed": "Embed every sample of a pool.",
     "curate": "Correct the scores of a pool, without selecting.",
+    "raters": "Compare several raters of one pool.",
     "neighbors": "Find the samples of a finished run that are most like a text or a sample.",
     "audit": "Draw samples to score by hand, for `--audit`.",
     "report": "Print what a finished run found.",

@@ -106,7 +106,9 @@ def score_options(command: Command) -> Command:
             click.option(
                 "--score-col",
                 metavar="COLUMN",
-                help="Column with the scores.  [default: a column of a known name]",
+                multiple=True,
+                help="Column with the scores; repeat it for several raters, whose curated scores "
+                "are combined.  [default: a column of a known name]",
             ),
             click.option(
                 "--scale",

@@ -10,7 +10,9 @@ import click
 
 from ds2_fast.errors import RunError
 
-PARTS = {"pool", "scores", "transition", "curation", "trust", "selection"}
+PARTS = {"pool", "scores", "selection"}
+RATERS = ({"transition", "curation", "trust"}, {"raters", "agreement", "partly_rated"})
+"""Of one rater, or of several."""
 
 
 @click.command()
@@ -48,7 +50,7 @@ def _read(file: Path) -> dict[str, Any]:
         found = json.loads(file.read_bytes())
     except ValueError:
         found = None
-    if not isinstance(found, dict) or not found.keys() >= PARTS:
+    if not isinstance(found, dict) or not any(found.keys() >= PARTS | part for part in RATERS):
         raise RunError(
             f"`{file}` is damaged", "run the same `ds2-fast select` again: it takes a second or two"
         )
