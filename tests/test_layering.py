@@ -30,7 +30,7 @@ STAGES = (
 )  # fmt: skip
 LINE = (
     "__init__", "pipeline", "analysis", "fitting", "choice", "safeguards", "artifacts", "graphing",
-    "scoresheet", "account", "report", "panel", "comparing",
+    "scoresheet", "account", "report", "panel", "comparing", "explaining",
 )  # fmt: skip
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

@@ -4,7 +4,8 @@
 `read_scores`, `rate`, `embed`, `embed_lexical`, `find_neighbors`, `fit_transition`,
 `bootstrap_transition`, `curate`, `check_trust`, `score_longtail`, `rank_samples`,
 `drop_duplicates`, `seat_groups`, `choose_centers`, `write_subset`. `PoolIndex` answers queries
-against the pool of a run; `compare_raters` compares several raters of a pool.
+against the pool of a run; `compare_raters` compares several raters of a pool, `explain` says
+why a run took or left a sample.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from ds2_fast.errors import RatingError as RatingError
     from ds2_fast.errors import RunError as RunError
     from ds2_fast.errors import TrustError as TrustError
+    from ds2_fast.explaining import Explanation as Explanation
+    from ds2_fast.explaining import explain as explain
     from ds2_fast.kcenter import Centers as Centers
     from ds2_fast.kcenter import choose_centers as choose_centers
     from ds2_fast.knn import Neighbors as Neighbors
@@ -76,6 +79,7 @@ _HOMES = {
         "RunError",
         "TrustError",
     ),
+    "explaining": ("Explanation", "explain"),
     "kcenter": ("Centers", "choose_centers"),
     "knn": ("Neighbors", "find_neighbors"),
     "lexical": ("embed_lexical",),

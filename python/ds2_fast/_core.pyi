@@ -14,6 +14,7 @@ from ds2_fast.progress import Progress
 __all__ = [
     "__version__",
     "agreement_by_distance",
+    "audited_posteriors",
     "bootstrap",
     "check_graph",
     "choose_centers",
@@ -38,6 +39,7 @@ __all__ = [
     "lexical_embed",
     "neighbor_information",
     "parse_answer",
+    "posteriors",
     "published_order",
     "rank_samples",
     "score_longtail",
@@ -380,6 +382,24 @@ def curate_audited(
         ValueError: if a value is out of range.
     """
 
+def audited_posteriors(
+    scores: NDArray[np.int8],
+    neighbors: NDArray[np.uint32],
+    T: NDArray[np.float64],
+    p: NDArray[np.float64],
+    k: int,
+    beta: float,
+    audit_T: NDArray[np.float64],
+    audit_p: NDArray[np.float64],
+    gamma: float,
+    rows: NDArray[np.uint32],
+) -> NDArray[np.float64]:
+    """Posterior of the true score of some rows, `(rows, K)`: what `curate_audited` decides by.
+
+    Raises:
+        ValueError: if a value is out of range.
+    """
+
 def draw_stratified(
     strata: NDArray[np.int32], importance: NDArray[np.float64], n: int, seed: int
 ) -> tuple[NDArray[np.uint32], NDArray[np.float64]]:
@@ -393,6 +413,22 @@ def draw_stratified(
 
     Returns:
         Rows, ascending, and the size of the stratum over the rows drawn from it.
+
+    Raises:
+        ValueError: if a value is out of range.
+    """
+
+def posteriors(
+    scores: NDArray[np.int8],
+    neighbors: NDArray[np.uint32],
+    T: NDArray[np.float64],
+    p: NDArray[np.float64],
+    k: int,
+    beta: float,
+    noise_share: float,
+    rows: NDArray[np.uint32],
+) -> NDArray[np.float64]:
+    """Posterior of the true score of some rows, float64 `(rows, K)`: what `curate` decides by.
 
     Raises:
         ValueError: if a value is out of range.

@@ -64,6 +64,7 @@ class Panel:
             curated = member.curated.value
             found |= {
                 f"ds2_score_raw_{name}": member.scores.raw,
+                f"ds2_class_{name}": pl.Series(member.scores.values).replace(-1, None),
                 f"ds2_score_curated_{name}": pl.Series(curated.curated).replace(-1, None),
                 f"ds2_score_expected_{name}": pl.Series(curated.expected).fill_nan(None),
                 f"ds2_noise_{name}": pl.Series(curated.p_misrated).fill_nan(None),
@@ -230,13 +231,22 @@ def _curated(members: Sequence[Analysis], combined: Stage[Combined]) -> Stage[Cu
         vanished=(),
         warnings=(),
     )
-    # The sheet shows every rater's own columns besides the combined ones.
-    parts = [
-        [member.scores.column, member.curated.digest, artifacts.digest_columns(member.scores.raw)]
-        for member in members
-    ]
-    digest = digest_json([combined.digest, parts])
+    digest = digest_panel(
+        combined.digest,
+        [(member.scores.column, member.curated.digest, member.scores.raw) for member in members],
+    )
     return Stage(curated, digest, combined.reused, combined.seconds)
+
+
+def digest_panel(combined: str, members: Sequence[tuple[str, str, pl.Series]]) -> str:
+    """A digest of all that the score sheet says of several raters.
+
+    Args:
+        combined: digest of the combination.
+        members: name, digest of the curation, and ratings as given, of each.
+    """
+    parts = [[name, digest, artifacts.digest_columns(raw)] for name, digest, raw in members]
+    return digest_json([combined, parts])
 
 
 def _least_trusted(members: Sequence[Analysis]) -> Trust:

@@ -23,6 +23,7 @@ COMMANDS = {
     "raters": "Compare several raters of one pool.",
     "neighbors": "Find the samples of a finished run that are most like a text or a sample.",
     "audit": "Draw samples to score by hand, for `--audit`.",
+    "explain": "Say why a finished run took or left a sample.",
     "report": "Print what a finished run found.",
     "model": "Import, fetch and list embedding models.",
 }

@@ -135,13 +135,10 @@ pub fn curate(
     rule: Rule,
     progress: Progress<'_>,
 ) -> Result<Curated> {
-    check_same_classes(pool, model)?;
-    check_temper(pool, temper)?;
+    let judge = Judge::new(pool, model, temper, rule.noise_share)?;
     if rule.threshold.is_nan() || rule.threshold < 0.0 {
         return Err(Error::value(format!("threshold must be >= 0, got {}", rule.threshold)));
     }
-    let judge =
-        Judge { evidence: Evidence::new(model), split: split_noise(model, rule.noise_share)?, temper };
     let decision = Decision { threshold: rule.threshold, fill_missing: rule.fill_missing };
     curate_rows(
         pool,
@@ -192,6 +189,50 @@ pub(crate) fn curate_rows(
         tick(progress, curated.expected.len(), pool.len())?;
     }
     Ok(curated)
+}
+
+/// The posterior of the true score of some samples, `(rows, K)` row-major: what [`curate`] decides by.
+///
+/// Row by row `py[y] T_a[y, own]`, scaled to sum 1; for an unrated sample `py`.
+///
+/// # Errors
+///
+/// [`Error::Value`] if k, beta or `noise_share` is out of range, or a row is none of the pool's;
+/// [`Error::Shape`] if model and pool differ in K.
+///
+/// # Cost
+///
+/// O(rows (k + K^2)).
+pub fn posteriors(
+    pool: &RatedPool<'_>,
+    model: Model<'_>,
+    temper: Temper,
+    noise_share: f64,
+    rows: &[u32],
+) -> Result<Vec<f64>> {
+    let judge = Judge::new(pool, model, temper, noise_share)?;
+    posteriors_of(pool, temper.k, rows, |counts, own| judge.posterior(pool.num_classes(), counts, own))
+}
+
+/// The posteriors of some samples, `(rows, K)` row-major, by what [`curate_rows`] judges by.
+pub(crate) fn posteriors_of(
+    pool: &RatedPool<'_>,
+    k: usize,
+    rows: &[u32],
+    posterior: impl Fn(LabelCounts, Option<usize>) -> [f64; MAX_CLASSES],
+) -> Result<Vec<f64>> {
+    let classes = pool.num_classes();
+    let mut found = Vec::with_capacity(rows.len() * classes);
+    for &row in rows {
+        let row = row as usize;
+        if row >= pool.len() {
+            return Err(Error::value(format!("row {row} is none of the {} samples", pool.len())));
+        }
+        let mut counts = LabelCounts::default();
+        pool.count_labels(row, 0..k, &mut counts);
+        found.extend_from_slice(&posterior(counts, pool.score(row))[..classes]);
+    }
+    Ok(found)
 }
 
 /// What is concluded from one posterior; the fields are those of [`Curated`].
@@ -271,7 +312,13 @@ struct Judge<'a> {
     temper: Temper,
 }
 
-impl Judge<'_> {
+impl<'a> Judge<'a> {
+    fn new(pool: &RatedPool<'_>, model: Model<'a>, temper: Temper, noise_share: f64) -> Result<Self> {
+        check_same_classes(pool, model)?;
+        check_temper(pool, temper)?;
+        Ok(Self { evidence: Evidence::new(model), split: split_noise(model, noise_share)?, temper })
+    }
+
     /// Posterior over the true score; entries from K on are 0.
     fn posterior(&self, classes: usize, counts: LabelCounts, own: Option<usize>) -> [f64; MAX_CLASSES] {
         let shared = self.evidence.shared_score(counts, self.temper.beta);

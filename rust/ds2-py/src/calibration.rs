@@ -4,7 +4,7 @@ use ds2_core::audit::{self, AuditModel, Audited};
 use ds2_core::evidence::Temper;
 use ds2_core::noise_share::SecondRater;
 use ds2_core::{noise_share, sampling};
-use numpy::{IntoPyArray, Ix1, PyArray1, PyArrayMethods, PyReadonlyArray};
+use numpy::{IntoPyArray, Ix1, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -141,6 +141,37 @@ fn curate_audited<'py>(
     to_dict(py, found)
 }
 
+/// Posterior of the true score of some samples, by what an audit measured.
+#[pyfunction]
+#[pyo3(signature = (scores, neighbors, T, p, k, beta, audit_T, audit_p, gamma, rows))]
+#[expect(non_snake_case, reason = "T is the matrix's name everywhere")]
+#[expect(clippy::too_many_arguments, reason = "the columns and options of one stage")]
+fn audited_posteriors<'py>(
+    py: Python<'py>,
+    scores: &Bound<'py, PyAny>,
+    neighbors: &Bound<'py, PyAny>,
+    T: &Bound<'py, PyAny>,
+    p: &Bound<'py, PyAny>,
+    k: usize,
+    beta: f64,
+    audit_T: &Bound<'py, PyAny>,
+    audit_p: &Bound<'py, PyAny>,
+    gamma: f64,
+    rows: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyArray2<f64>>> {
+    let (arrays, matrices) = (RatedArrays::borrow(scores, neighbors)?, ModelArrays::borrow(T, p)?);
+    let audited = ModelArrays::borrow(audit_T, audit_p)?;
+    let (columns, model) = (arrays.columns()?, matrices.model()?);
+    let measured = AuditModel { t: audited.t()?.to_vec(), p: audited.model()?.p().to_vec(), gamma };
+    let rows: PyReadonlyArray<'_, u32, Ix1> = borrow(rows, "rows", "uint32 (m,)")?;
+    let rows = rows.as_slice()?;
+    let found = detached(py, None, |_| {
+        let pool = columns.pool(model.num_classes())?;
+        audit::audited_posteriors(&pool, model, Temper { k, beta }, &measured, rows)
+    })?;
+    found.into_pyarray(py).reshape([rows.len(), model.num_classes()])
+}
+
 type Drawn<'py> = (Bound<'py, PyArray1<u32>>, Bound<'py, PyArray1<f64>>);
 
 /// Rows drawn from strata, ascending, and one over the probability of each.
@@ -163,5 +194,6 @@ pub(crate) fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(choose_share, m)?)?;
     m.add_function(wrap_pyfunction!(fit_audit, m)?)?;
     m.add_function(wrap_pyfunction!(curate_audited, m)?)?;
+    m.add_function(wrap_pyfunction!(audited_posteriors, m)?)?;
     m.add_function(wrap_pyfunction!(draw_stratified, m)?)
 }

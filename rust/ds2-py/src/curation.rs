@@ -2,10 +2,11 @@
 
 use ds2_core::curation::{self, Rule};
 use ds2_core::evidence::{self, Temper};
-use numpy::{IntoPyArray, PyArrayMethods};
+use numpy::{IntoPyArray, Ix1, PyArray2, PyArrayMethods, PyReadonlyArray};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use crate::arrays::borrow;
 use crate::detached::detached;
 use crate::error::to_py;
 use crate::rated::{ModelArrays, RatedArrays};
@@ -118,9 +119,37 @@ pub(crate) fn to_dict(py: Python<'_>, found: curation::Curated) -> PyResult<Boun
     Ok(out)
 }
 
+/// Posterior of the true score of some samples.
+#[pyfunction]
+#[pyo3(signature = (scores, neighbors, T, p, k, beta, noise_share, rows))]
+#[expect(non_snake_case, reason = "T is the matrix's name everywhere")]
+#[expect(clippy::too_many_arguments, reason = "the columns and options of one stage")]
+fn posteriors<'py>(
+    py: Python<'py>,
+    scores: &Bound<'py, PyAny>,
+    neighbors: &Bound<'py, PyAny>,
+    T: &Bound<'py, PyAny>,
+    p: &Bound<'py, PyAny>,
+    k: usize,
+    beta: f64,
+    noise_share: f64,
+    rows: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyArray2<f64>>> {
+    let (arrays, matrices) = (RatedArrays::borrow(scores, neighbors)?, ModelArrays::borrow(T, p)?);
+    let (columns, model) = (arrays.columns()?, matrices.model()?);
+    let rows: PyReadonlyArray<'_, u32, Ix1> = borrow(rows, "rows", "uint32 (m,)")?;
+    let rows = rows.as_slice()?;
+    let found = detached(py, None, |_| {
+        let pool = columns.pool(model.num_classes())?;
+        curation::posteriors(&pool, model, Temper { k, beta }, noise_share, rows)
+    })?;
+    found.into_pyarray(py).reshape([rows.len(), model.num_classes()])
+}
+
 pub(crate) fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(tune_evidence, m)?)?;
     m.add_function(wrap_pyfunction!(neighbor_information, m)?)?;
     m.add_function(wrap_pyfunction!(split_noise, m)?)?;
-    m.add_function(wrap_pyfunction!(curate, m)?)
+    m.add_function(wrap_pyfunction!(curate, m)?)?;
+    m.add_function(wrap_pyfunction!(posteriors, m)?)
 }

@@ -231,6 +231,12 @@ proptest! {
             let mean: f64 = slow.iter().enumerate().map(|(y, q)| y as f64 * q).sum();
             prop_assert!((found.expected[row] - mean).abs() < 1e-9);
         }
+        let rows: Vec<u32> = (0..u32::try_from(len).unwrap()).collect();
+        let posteriors = audited_posteriors(&rated, model, temper, &fit.model, &rows).unwrap();
+        for (posterior, confidence) in posteriors.chunks_exact(classes).zip(&found.confidence) {
+            let largest = posterior.iter().copied().fold(0.0, f64::max);
+            prop_assert_eq!(largest.to_bits(), confidence.to_bits());
+        }
     }
 
     /// A sample that came in with half the probability counts as two.
@@ -245,7 +251,7 @@ proptest! {
         };
         let once: Vec<Case> = golds.iter().map(|&gold| case(gold, 2.0)).collect();
         let twice: Vec<Case> = golds.iter().chain(&golds).map(|&gold| case(gold, 1.0)).collect();
-        let (one, two) = (fit_rows(once.iter(), 3), fit_rows(twice.iter(), 3));
-        prop_assert!(one.0.iter().chain(&one.1).zip(two.0.iter().chain(&two.1)).all(|(x, y)| (x - y).abs() < 1e-12));
+        let (one, two) = (fit_rows(once.iter(), 3, 1.0), fit_rows(twice.iter(), 3, 1.0));
+        prop_assert!(one.t.iter().chain(&one.p).zip(two.t.iter().chain(&two.p)).all(|(x, y)| (x - y).abs() < 1e-12));
     }
 }

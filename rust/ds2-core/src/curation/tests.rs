@@ -136,6 +136,33 @@ proptest! {
     }
 
     #[test]
+    fn posteriors_are_those_that_curation_decides_by(
+        (pool, (t, p)) in naive::pools(12).prop_flat_map(|pool| {
+            let models = naive::models(pool.num_classes);
+            (Just(pool), models)
+        }),
+        noise_share in 0.0_f64..1.0,
+    ) {
+        let temper = Temper { k: pool.depth, beta: 0.5 };
+        let model = Model::new(&t, &p).unwrap();
+        let Ok(split) = split_noise(model, noise_share) else { return Ok(()) };
+        prop_assert_eq!(split.rater.len(), pool.num_classes * pool.num_classes);
+        let rule = Rule { noise_share, threshold: 0.5, fill_missing: false };
+        let curated = curate(&pool.rated(), model, temper, rule, &mut SILENT.clone()).unwrap();
+        let len = u32::try_from(pool.scores.len()).unwrap();
+        let rows: Vec<u32> = (0..len).rev().collect();
+        let found = posteriors(&pool.rated(), model, temper, noise_share, &rows).unwrap();
+        for (posterior, &row) in found.chunks_exact(pool.num_classes).zip(&rows) {
+            let mean: f64 = posterior.iter().enumerate().map(|(y, q)| y as f64 * q).sum();
+            prop_assert_eq!(mean.to_bits(), curated.expected[row as usize].to_bits());
+            let largest = posterior.iter().copied().fold(0.0, f64::max);
+            prop_assert_eq!(largest.to_bits(), curated.confidence[row as usize].to_bits());
+        }
+        let beyond = [len];
+        prop_assert!(posteriors(&pool.rated(), model, temper, noise_share, &beyond).is_err());
+    }
+
+    #[test]
     fn a_rater_without_noise_is_believed(
         (pool, (t, p)) in naive::pools(12).prop_flat_map(|pool| {
             let models = naive::models(pool.num_classes);

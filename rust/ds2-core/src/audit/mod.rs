@@ -10,12 +10,16 @@
 //! T^ is measured where [`crate::curation`] has to assume `T_a`. Gamma is what the neighbors know about the
 //! *gold* score, which they may know nothing about however well they predict ratings.
 
+mod judging;
+
+pub use judging::{AuditModel, audited_posteriors, curate_audited};
+
 use crate::agreement::{Agreement, measure_agreement};
-use crate::curation::{Curated, Decision, curate_rows, normalize_or_keep};
+use crate::curation::Decision;
 use crate::evidence::{Evidence, Temper, check_same_classes, check_temper};
 use crate::rated::{LabelCounts, MAX_CLASSES, RatedPool};
 use crate::transition::Model;
-use crate::{Error, Progress, Result};
+use crate::{Error, Result};
 
 /// Weights of the neighbors that are tried.
 pub const GAMMAS: [f64; 8] = [0.0, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0];
@@ -77,17 +81,6 @@ impl<'a> Audited<'a> {
         }
         Ok(Self { rows, gold, weights })
     }
-}
-
-/// What an audit measured: T^, p^ and gamma.
-#[derive(Clone, Debug, PartialEq)]
-pub struct AuditModel {
-    /// T^ `(K, K)` row-major: gold score -> rating.
-    pub t: Vec<f64>,
-    /// p^ `(K,)`, distribution of the gold score.
-    pub p: Vec<f64>,
-    /// Weight of the neighbors, in [0, 1]; 0 = they know nothing about the gold score.
-    pub gamma: f64,
 }
 
 /// One gamma and how well the posterior under it predicts held-out gold scores.
@@ -177,10 +170,9 @@ pub fn fit_audit(
     let plausible: Vec<usize> = (0..GAMMAS.len()).filter(plausible).collect();
     let rated = agreement(&cases, classes, |n| cases[n].own);
     let held_out = agreement(&cases, classes, |n| usize::try_from(trials[best][n].curated).ok());
-    let (t, p) = fit_rows(cases.iter(), classes);
     let squares: f64 = cases.iter().map(|case| case.weight * case.weight).sum();
     Ok(AuditFit {
-        model: AuditModel { t, p, gamma: GAMMAS[best] },
+        model: fit_rows(cases.iter(), classes, GAMMAS[best]),
         gamma_low: GAMMAS[plausible[0]],
         gamma_high: GAMMAS[plausible[plausible.len() - 1]],
         candidates: candidates(&means),
@@ -194,45 +186,6 @@ pub fn fit_audit(
         // Weights have mean 1.
         effective: (cases.len() * cases.len()) as f64 / squares,
     })
-}
-
-/// Curate every score by what an audit measured; see the module.
-///
-/// Classes that nobody was audited in keep their pseudo-counts. `threshold` and `fill_missing` are those of
-/// [`crate::curation::Rule`]; a threshold above 1 leaves every hard label alone.
-///
-/// # Errors
-///
-/// [`Error::Value`] if k, beta, gamma or `threshold` is out of range, or T^ and p^ are no probabilities;
-/// [`Error::Shape`] if sizes do not fit; [`Error::Interrupted`].
-///
-/// # Cost
-///
-/// O(N (k + K^2)); the same bits for any number of threads.
-pub fn curate_audited(
-    pool: &RatedPool<'_>,
-    model: Model<'_>,
-    temper: Temper,
-    measured: &AuditModel,
-    threshold: f64,
-    fill_missing: bool,
-    progress: Progress<'_>,
-) -> Result<Curated> {
-    check_same_classes(pool, model)?;
-    check_temper(pool, temper)?;
-    check_same_classes(pool, Model::new(&measured.t, &measured.p)?)?;
-    if !(0.0..=1.0).contains(&measured.gamma) {
-        return Err(Error::value(format!("gamma must be in [0, 1], got {}", measured.gamma)));
-    }
-    if threshold.is_nan() || threshold < 0.0 {
-        return Err(Error::value(format!("threshold must be >= 0, got {threshold}")));
-    }
-    let evidence = Evidence::new(model);
-    let posterior = |counts: LabelCounts, own: Option<usize>| {
-        let tempered = evidence.log_likelihood(counts).map(|value| temper.beta * value);
-        posterior(&measured.t, &measured.p, measured.gamma, own, &tempered)
-    };
-    curate_rows(pool, temper.k, Decision { threshold, fill_missing }, posterior, progress)
 }
 
 fn cases(pool: &RatedPool<'_>, model: Model<'_>, temper: Temper, audited: Audited<'_>) -> Vec<Case> {
@@ -257,7 +210,7 @@ fn cases(pool: &RatedPool<'_>, model: Model<'_>, temper: Temper, audited: Audite
 }
 
 /// T^ and p^ from some of the cases.
-fn fit_rows<'a>(cases: impl Iterator<Item = &'a Case>, classes: usize) -> (Vec<f64>, Vec<f64>) {
+fn fit_rows<'a>(cases: impl Iterator<Item = &'a Case>, classes: usize, gamma: f64) -> AuditModel {
     let kernel = |i: usize, a: usize| (-2.0 * i.abs_diff(a) as f64).exp();
     let (mut t, mut p) = (vec![0.0; classes * classes], vec![1.0; classes]);
     for (i, row) in t.chunks_exact_mut(classes).enumerate() {
@@ -278,25 +231,7 @@ fn fit_rows<'a>(cases: impl Iterator<Item = &'a Case>, classes: usize) -> (Vec<f
     };
     t.chunks_exact_mut(classes).for_each(scale);
     scale(&mut p);
-    (t, p)
-}
-
-/// `p^[y] T^[y, own] exp(gamma evidence[y])`, scaled to sum 1; entries from K on are 0.
-fn posterior(
-    t: &[f64],
-    p: &[f64],
-    gamma: f64,
-    own: Option<usize>,
-    evidence: &[f64; MAX_CLASSES],
-) -> [f64; MAX_CLASSES] {
-    let classes = p.len();
-    let mut posterior = [0.0; MAX_CLASSES];
-    for y in 0..classes {
-        let rated = own.map_or(1.0, |own| t[y * classes + own]);
-        posterior[y] = p[y] * rated * (gamma * evidence[y]).exp();
-    }
-    normalize_or_keep(&mut posterior[..classes], own.unwrap_or(0));
-    posterior
+    AuditModel { t, p, gamma }
 }
 
 /// What is said of a case by a posterior whose T^ and p^ have not seen it.
@@ -308,11 +243,11 @@ struct HeldOut {
 
 fn cross_validate(cases: &[Case], classes: usize, gamma: f64, threshold: f64) -> Vec<HeldOut> {
     let decision = Decision { threshold, fill_missing: false };
-    let fits: Vec<(Vec<f64>, Vec<f64>)> =
-        (0..FOLDS).map(|fold| fit_rows(cases.iter().filter(|case| case.fold != fold), classes)).collect();
+    let without = |fold| cases.iter().filter(move |case| case.fold != fold);
+    let models: Vec<AuditModel> = (0..FOLDS).map(|fold| fit_rows(without(fold), classes, gamma)).collect();
     let judge = |case: &Case| {
-        let (t, p) = &fits[case.fold];
-        let posterior = posterior(t, p, gamma, case.own, &case.evidence);
+        let model = &models[case.fold];
+        let posterior = model.posterior(case.own, &case.evidence);
         let verdict = decision.verdict(&posterior[..classes], case.own);
         HeldOut { log_likelihood: posterior[case.gold].max(f64::MIN_POSITIVE).ln(), curated: verdict.curated }
     };
