@@ -26,11 +26,11 @@ HOMES = {
 STAGES = (
     "knn", "lexical", "transition", "uncertainty", "information", "curation", "calibration",
     "published", "longtail", "selection", "duplicates", "quotas", "kcenter", "trust", "verdict",
-    "wording", "agreement", "raters",
+    "wording", "agreement", "raters", "spaces",
 )  # fmt: skip
 LINE = (
     "__init__", "pipeline", "analysis", "fitting", "choice", "safeguards", "artifacts", "graphing",
-    "scoresheet", "account", "report", "panel", "comparing", "explaining",
+    "scoresheet", "account", "report", "panel", "comparing", "explaining", "auto_space",
 )  # fmt: skip
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

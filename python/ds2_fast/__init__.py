@@ -1,8 +1,8 @@
 """Choose the data to fine-tune on: rate, curate and select instruction samples with DS2.
 
 `select` runs the whole line. Every stage is also a function on arrays and frames: `read_pool`,
-`read_scores`, `rate`, `embed`, `embed_lexical`, `find_neighbors`, `fit_transition`,
-`bootstrap_transition`, `curate`, `check_trust`, `score_longtail`, `rank_samples`,
+`read_scores`, `rate`, `embed`, `embed_lexical`, `compare_spaces`, `find_neighbors`,
+`fit_transition`, `bootstrap_transition`, `curate`, `check_trust`, `score_longtail`, `rank_samples`,
 `drop_duplicates`, `seat_groups`, `choose_centers`, `write_subset`. `PoolIndex` answers queries
 against the pool of a run; `compare_raters` compares several raters of a pool, `explain` says
 why a run took or left a sample.
@@ -55,6 +55,8 @@ if TYPE_CHECKING:
     from ds2_fast.rating import plan_rating as plan_rating
     from ds2_fast.selection import Ranking as Ranking
     from ds2_fast.selection import rank_samples as rank_samples
+    from ds2_fast.spaces import SpaceComparison as SpaceComparison
+    from ds2_fast.spaces import compare_spaces as compare_spaces
     from ds2_fast.transition import Transition as Transition
     from ds2_fast.transition import fit_transition as fit_transition
     from ds2_fast.trust import Trust as Trust
@@ -90,6 +92,7 @@ _HOMES = {
     "quotas": ("Seats", "seat_groups"),
     "rating": ("plan_rating",),
     "selection": ("Ranking", "rank_samples"),
+    "spaces": ("SpaceComparison", "compare_spaces"),
     "transition": ("Transition", "fit_transition"),
     "trust": ("Trust", "check_trust"),
     "uncertainty": ("Intervals", "bootstrap_transition"),

@@ -17,6 +17,7 @@ from ds2_fast.calibration import Calibration
 from ds2_fast.curation import Curated
 from ds2_fast.knn import GraphInfo, Neighbors
 from ds2_fast.rundir import Artifact, json_bytes
+from ds2_fast.spaces import SpaceComparison
 from ds2_fast.transition import Transition
 from ds2_fast.uncertainty import Intervals
 
@@ -56,12 +57,13 @@ def _move_npy(source: Path, paths: Paths) -> None:
     shutil.move(source, paths[0])
 
 
-EMBEDDINGS: Artifact[Any] = Artifact(
-    files=("embeddings.npy",),
-    save=_move_npy,
-    load=lambda paths: np.load(paths[0], mmap_mode="r"),
-)
-"""Saved from the path of a finished file, loaded as a read-only memory map."""
+def _embeddings(file: str) -> Artifact[Any]:
+    """Saved from the path of a finished file, loaded as a read-only memory map."""
+    return Artifact((file,), _move_npy, lambda paths: np.load(paths[0], mmap_mode="r"))
+
+
+EMBEDDINGS = _embeddings("embeddings.npy")
+SAMPLE_EMBEDDINGS = _embeddings("sample_embeddings.npy")
 
 
 def _save_half(value: NDArray[np.float32], paths: Paths) -> None:
@@ -75,6 +77,12 @@ def _features(file: str) -> Artifact[NDArray[Any]]:
 
 LEXICAL = _features("lexical.npy")
 HYBRID = _features("hybrid.npy")
+
+SPACES: Artifact[SpaceComparison] = Artifact(
+    ("spaces.json",),
+    lambda value, paths: _save_json(value.to_dict(), paths[0]),
+    lambda paths: SpaceComparison.from_dict(json.loads(paths[0].read_text("utf-8"))),
+)
 
 
 def _save_neighbors(value: Neighbors, paths: Paths) -> None:

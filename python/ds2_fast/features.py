@@ -15,10 +15,12 @@ from ds2_fast.line import Line
 from ds2_fast.progress import Progress
 
 if TYPE_CHECKING:
-    from ds2_fast.pool import Pool
+    from ds2_fast.embedding import Embedder
+    from ds2_fast.pool import Pool, Scores
+    from ds2_fast.spaces import SpaceComparison
 
 DEFAULT_EMBEDDER = "all-MiniLM-L6-v2"
-SPACES = ("embedding", "lexical", "hybrid")
+SPACES = ("embedding", "lexical", "hybrid", "auto")
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class Features:
             features).
         embedder: name by which the model can be opened again, and its key; None if no model was
             used, or not alone.
+        comparison: how the space was chosen, if it was.
     """
 
     rows: NDArray[Any]
@@ -42,6 +45,7 @@ class Features:
     source: str
     allow_zero: bool = False
     embedder: tuple[str, str] | None = None
+    comparison: SpaceComparison | None = None
 
 
 def make_features(
@@ -54,6 +58,7 @@ def make_features(
     offline: bool,
     seed: int,
     threads: int | None,
+    scores: Scores | None = None,
 ) -> Features:
     """Take the features the user has, or make them.
 
@@ -63,10 +68,11 @@ def make_features(
         embeddings: given rows: array, `.npy` file or list column.
         embedder: model name, folder, hub id, or `"lexical"`.
         space: one of `SPACES`, or an `.npy` file; None is `lexical` for the embedder of that name,
-            else `embedding`.
+            else `embedding`; `auto` compares them, see `choose_features`.
         offline: open no socket.
         seed: of the lexical projection.
         threads: at most so many.
+        scores: the scores of the pool; `auto` needs them.
 
     Raises:
         PoolError: if given features do not fit the pool, or the options each other.
@@ -85,7 +91,7 @@ def make_features(
     if space == "lexical":
         _say_unused(line, "embeddings", embeddings)
         _say_unused(line, "embedder", None if embedder == "lexical" else embedder)
-        return _lexical(line, pool, seed, threads)
+        return lexical_features(line, pool, seed, threads)
     if embedder == "lexical":
         raise PoolError(
             f"`lexical` is a space of its own, and the space asked for is `{space}`",
@@ -93,12 +99,38 @@ def make_features(
         )
     if embeddings is not None:
         _say_unused(line, "embedder", embedder)
-        semantic = _given(line, pool, embeddings)
+        embedder = None
+    if space == "auto":
+        from ds2_fast.auto_space import choose_features
+
+        return choose_features(
+            line,
+            pool,
+            _needed(scores),
+            embeddings=embeddings,
+            embedder=embedder,
+            offline=offline,
+            seed=seed,
+            threads=threads,
+        )
+    if embeddings is not None:
+        semantic = given_features(line, pool, embeddings)
     else:
-        semantic = _embedded(line, pool, embedder or DEFAULT_EMBEDDER, offline, threads)
+        name = embedder or DEFAULT_EMBEDDER
+        model = open_model(line, name, offline=offline, threads=threads)
+        semantic = embed_pool(line, pool, model, name)
     if space == "embedding":
         return semantic
-    return _hybrid(line, semantic, _lexical(line, pool, seed, threads))
+    return join_features(line, semantic, lexical_features(line, pool, seed, threads))
+
+
+def _needed(scores: Scores | None) -> Scores:
+    if scores is None:
+        raise PoolError(
+            "`--space auto` compares spaces by the scores, and here none are read",
+            "name a space: embedding, lexical or hybrid",
+        )
+    return scores
 
 
 def _say_unused(line: Line, option: str, value: object) -> None:
@@ -106,7 +138,17 @@ def _say_unused(line: Line, option: str, value: object) -> None:
         line.narrator.warn(f"`--{option}` is not used: the space asked for does not need it")
 
 
-def _given(line: Line, pool: Pool, embeddings: str | Path | NDArray[Any]) -> Features:
+def given_features(line: Line, pool: Pool, embeddings: str | Path | NDArray[Any]) -> Features:
+    """Read the features that the user has.
+
+    Args:
+        line: is told what was read.
+        pool: the pool they belong to.
+        embeddings: array, `.npy` file or list column.
+
+    Raises:
+        PoolError: if they do not fit the pool.
+    """
     from ds2_fast.pool import read_embeddings
 
     given = read_embeddings(pool, embeddings)
@@ -117,13 +159,38 @@ def _given(line: Line, pool: Pool, embeddings: str | Path | NDArray[Any]) -> Fea
     return Features(given.values, artifacts.digest_array(given.values), "given", source)
 
 
-def _embedded(line: Line, pool: Pool, name: str, offline: bool, threads: int | None) -> Features:
-    from ds2_fast.embedding import load_embedder, write_embeddings
+def open_model(line: Line, name: str, *, offline: bool, threads: int | None) -> Embedder:
+    """Open an embedding model, and say what is to be known of it.
+
+    Args:
+        line: is told about downloads.
+        name: model name, folder or hub id.
+        offline: open no socket.
+        threads: at most so many.
+
+    Raises:
+        ModelError: if it cannot be had.
+    """
+    from ds2_fast.embedding import load_embedder
 
     with line.narrator.stage("model", "bytes") as fetched:
         embedder = load_embedder(name, offline=offline, threads=threads, progress=fetched)
     for note in embedder.notes:
         line.narrator.warn(note)
+    return embedder
+
+
+def embed_pool(line: Line, pool: Pool, embedder: Embedder, name: str) -> Features:
+    """Embed every sample of a pool, going on where an interrupted run stopped.
+
+    Args:
+        line: where the rows are kept.
+        pool: the pool.
+        embedder: the model.
+        name: by which it was opened.
+    """
+    from ds2_fast.embedding import write_embeddings
+
     partial = line.run.path / "embeddings.partial.npy"
 
     def compute(progress: Progress) -> Path:
@@ -151,7 +218,15 @@ def _embedded(line: Line, pool: Pool, name: str, offline: bool, threads: int | N
     )
 
 
-def _lexical(line: Line, pool: Pool, seed: int, threads: int | None) -> Features:
+def lexical_features(line: Line, pool: Pool, seed: int, threads: int | None) -> Features:
+    """Place every sample in the lexical space of the pool.
+
+    Args:
+        line: where the rows are kept.
+        pool: the pool.
+        seed: of the random projection.
+        threads: at most so many.
+    """
     from ds2_fast.lexical import embed_lexical
 
     stage = line.stage(
@@ -176,7 +251,14 @@ def _lexical(line: Line, pool: Pool, seed: int, threads: int | None) -> Features
     )
 
 
-def _hybrid(line: Line, semantic: Features, lexical: Features) -> Features:
+def join_features(line: Line, semantic: Features, lexical: Features) -> Features:
+    """Join a semantic and the lexical space with equal weight.
+
+    Args:
+        line: where the rows are kept.
+        semantic: embedded or given.
+        lexical: of the same pool.
+    """
     from ds2_fast.lexical import hybrid
 
     stage = line.stage(

@@ -125,7 +125,9 @@ def select(
         model: litellm name of the LLM that rates the pool if it has no scores.
         embeddings: `(N, d)` array, `.npy` file or list column, row for row; None makes them.
         embedder: model name, folder or hub id; `"lexical"` is `space="lexical"`.
-        space: `"embedding"`, `"lexical"`, `"hybrid"` or an `.npy` file.
+        space: `"embedding"`, `"lexical"`, `"hybrid"` or an `.npy` file; `"auto"` takes the one of
+            them, as far as they are at hand, whose neighbors predict the scores best, of several
+            raters the first's.
         preset: `"default"`, `"paper"` or `"reference"`: the defaults of everything below.
         curation: `"bayes"`, `"paper"`, `"reference"` or `"none"`.
         noise_share: share of neighbor disagreement that is rater noise, 0..1 (mode `bayes`); None
@@ -236,6 +238,7 @@ def select(
             offline=offline,
             seed=seed,
             threads=threads,
+            scores=rated[0][0],
         )
         record_source(line, pool, pool_options, features)
         recipe = Recipe(curation, k, defaults.longtail, knn, recall, seed, threads)

@@ -56,6 +56,7 @@ def build_report(
             "space": found.features.space,
             "source": found.features.source,
             "dimensions": int(found.features.rows.shape[1]),
+            "comparison": found.features.comparison and found.features.comparison.to_dict(),
         },
         "neighbors": _graph(found),
         "scores": _scores(found, sheet),

@@ -92,6 +92,7 @@ def record_source(
         "dimensions": dim,
         "allow_zero": features.allow_zero,
         "embedder": None if features.embedder is None else list(features.embedder),
+        "comparison": features.comparison and features.comparison.to_dict(),
     }
     line.run.write_manifest()
 

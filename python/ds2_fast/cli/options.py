@@ -65,7 +65,8 @@ def feature_options(command: Command) -> Command:
             click.option(
                 "--space",
                 metavar="NAME|FILE.npy",
-                help="embedding, lexical (no model needed), hybrid, or your own rows.",
+                help="embedding, lexical (no model needed), hybrid, or your own rows; auto: the "
+                "one whose neighbors predict the scores best.",
             ),
         )
     ):
