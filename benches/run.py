@@ -24,6 +24,7 @@ BENCHES: dict[str, tuple[str | Path, ...]] = {
     "bench_select.py": ("--pool", ALPACA, "--score-col", RATERS[0], "--embeddings", MINILM),
     "bench_knn.py": ("--embeddings", MINILM),
     "bench_alpaca_agreement.py": ("--ratings", ALPACA, "--embeddings", MINILM),
+    "bench_curation.py": ("--data", DATA),
     "bench_lexical.py": (
         *("--pool", ALPACA, "--embeddings", MINILM),
         *(part for rater in RATERS for part in ("--rating", rater)),

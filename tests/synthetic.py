@@ -54,15 +54,16 @@ def make_pool(
     dim: int = 64,
     spread: float = 0.35,
     seed: int = 0,
+    cluster_size: int = CLUSTER_SIZE,
 ) -> Pool:
-    """Draw clusters of about 25 samples that share a true score, and rate them.
+    """Draw clusters of about `cluster_size` samples that share a true score, and rate them.
 
     A share `eps` of the samples is one better or worse than its cluster. `spread` is the distance
     of a sample from its cluster's center, which has length 1. T is the rater's on these very
     samples (a class without samples: the rater's own row).
     """
     rng = np.random.default_rng(seed)
-    count = max(1, n // CLUSTER_SIZE)
+    count = max(1, n // cluster_size)
     centers = rng.standard_normal((count, dim))
     centers /= np.linalg.norm(centers, axis=1, keepdims=True)
     cluster_class = rng.choice(NUM_CLASSES, count, p=PRIOR)

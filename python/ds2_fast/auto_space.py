@@ -66,8 +66,8 @@ def choose_features(
         PoolError: if given rows do not fit the pool.
         ModelError: if the model named cannot be had.
 
-    Cost: the lexical space (about 3 s per 50,000 short texts), up to 10,000 texts through the
-    model, and three exact graphs of up to 10,000 rows.
+    Cost: the lexical space (about 3 s per 50,000 short texts), up to 50,000 texts through the
+    model, and three exact graphs of up to 50,000 rows (2 to 7 s each on two cores).
     """
     sample = sample_rated(scores.values)
     lexical = lexical_features(line, pool, seed, threads)

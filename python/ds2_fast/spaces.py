@@ -16,8 +16,11 @@ from ds2_fast.transition import fit_transition
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-SAMPLE = 10_000
-"""Rated samples compared at most: one space takes well under a second of two idle cores."""
+SAMPLE = 50_000
+"""Rated samples compared at most: as many as `curate` tunes by. A thin sample parts what belongs
+together, and so favors words: of 25,069 query-passage pairs with six raters, every fifth put the
+lexical space before the embeddings for all of them, by up to 0.02 nats. All pairs, and four in
+five, say the opposite for two raters, and for the others call it a tie within 0.01."""
 
 WIDTH = 50
 """Neighbors sought, as in the graph of a run: the evidence is tuned over up to so many."""
@@ -121,10 +124,8 @@ def compare_spaces(
     In each space the 50 nearest neighbors among these samples are found, T and p are fitted as in
     the default preset, and the neighbors heard and their weight are tuned as `curate` tunes them.
     The figure is `neighbor_information`: `(1/n) sum_n log P(rating n | neighbors of n)` more than
-    the ratings' own distribution gives. Give `sample_rated` rows of a large pool. Neighbors within
-    a sample are farther than those in the pool and know less, in every space about as much less:
-    spaces keep their order unless they are within some thousandths of a nat of each other, and then
-    either will do.
+    the ratings' own distribution gives. Give `sample_rated` rows of a large pool: neighbors within
+    a sample are farther than those in the pool and know less, so let it be no smaller than need be.
 
     More information is not less error: what all samples of a topic share counts too.
 
