@@ -86,7 +86,7 @@ def compare_raters(
         scale: of all their scores; None decides by the values of each.
         embeddings: `(N, d)` array, `.npy` file or list column, row for row; None makes them.
         embedder: model name, folder or hub id.
-        space: `"embedding"`, `"lexical"`, `"hybrid"`, `"auto"` (by the first rater) or an `.npy` file.
+        space: as for `select`; `"auto"` compares spaces by the first rater.
         preset: `"default"`, `"paper"` or `"reference"`.
         curation: `"bayes"`, `"paper"`, `"reference"` or `"none"`; None is the preset's.
         noise_share: share of neighbor disagreement that is rater noise, of each rater; None is 0.5,
