@@ -9,6 +9,9 @@ four shapes put on the true sentiment, several seeds. Made: the clustered pools 
 T is known. Gains are over the raw score; intervals are of 95 %, bootstrapped over samples (TREC:
 over queries) or by Student's t over seeds. A part whose data is absent is skipped, with a line.
 
+Where the noise share need not be assumed: every other rater as the second, and audits of 100 and
+300 samples of the truth, ten of each rater.
+
 The curation of a preset is that of its mode: `default` is `bayes` at `noise_share` 0.5, `paper`
 and `reference` are the modes of these names.
 """
@@ -26,6 +29,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from curation_evidence import measure_evidence
 from curation_measures import (
     DEFAULT,
     METHODS,
@@ -217,11 +221,12 @@ def measure(options: argparse.Namespace, store: Store) -> dict[str, Any]:
         print(f"skipped: {text}", flush=True)
 
     golds = [make_gold(2_000, 2)] if options.fast else list(read_golds(options, store, say))
-    result["auto"] = []
+    result["auto"], result["evidence"] = [], []
     for gold in golds:
         start = time.perf_counter()
         lines = measure_raters(gold, store)
         result[gold.name] = over_seeds(lines) if gold.seeds else lines
+        result["evidence"] += measure_evidence(gold, store)
         print(f"{gold.name}: {time.perf_counter() - start:.0f} s", flush=True)
         result["auto"] += measure_auto(gold, lines, options.threads)
     samples, seeds = (2_000, 2) if options.fast else (20_000, options.seeds)

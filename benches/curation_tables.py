@@ -35,6 +35,7 @@ def as_markdown(result: dict[str, Any]) -> str:
             parts += [f"## {name}: noise put on the truth", "QWK of hard labels:"]
             parts += [shapes(result[name], "qwk"), "Spearman of the expected score:"]
             parts += [shapes(result[name], "spearman")]
+    parts += ["## With evidence: gain over the raw score", evidence(result["evidence"])]
     parts += ["## Clustered pools of the tests", clusters(result["clusters"])]
     parts += ["## What `--space auto` takes", spaces(result["auto"])]
     parts += ["## Targets", targets(result)]
@@ -120,6 +121,26 @@ def spaces(lines: Lines) -> str:
     ]
     head = ["pool", "rater", "takes", "ahead", *(f"nats {n}" for n in names)]
     return table([*head, *(f"Spearman {n}" for n in names), "s"], rows)
+
+
+def evidence(lines: Lines) -> str:
+    """Gains where a second rater or an audit takes the place of the assumption."""
+    figures = ("qwk", "accuracy", "spearman")
+    head = ["pool", "rater", "space", "evidence", "cases"]
+    head += [f"{figure}, {of}" for figure in figures for of in ("mean", "worst")]
+    head += ["noise share or weight", "labels kept"]
+    rows = [
+        [line["pool"], line["rater"], line["space"], line["evidence"], f"{line['cases']}"]
+        + [
+            f"{line[figure][of]:+.4f}" if figure in line else ""
+            for figure in figures
+            for of in ("mean", "worst")
+        ]
+        + [f"{line['weight']:.2f}", f"{line['kept']:.0%}" if "kept" in line else ""]
+        for line in lines
+        if line["cases"]
+    ]
+    return table(head, rows)
 
 
 def targets(result: dict[str, Any]) -> str:

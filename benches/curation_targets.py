@@ -13,6 +13,7 @@ Gain = Callable[[dict[str, Any]], float]
 ALPACA_GAINS = {"gpt4o_mini": 0.035, "llama31_8b": 0.10, "mistral_7b": 0.10}
 HARD_LOSS = 0.01
 SOFT_LOSS = 0.03
+LEAST_BY_SECOND = -0.005
 THIN_RATIO, DENSE_RATIO = 0.5, 0.1
 LEAST_F1, LEAST_ACCURACY, MOST_ECE = 0.99, 0.99, 0.01
 PAPER_SHARE = "bayes a=1"
@@ -25,6 +26,7 @@ def check_targets(result: dict[str, Any]) -> list[dict[str, Any]]:
         *_alpaca(result.get("Alpaca", [])),
         *_no_harm("TREC", result.get("TREC", []), "rater", lambda cell: cell["gain"]),
         *_no_harm("SST-5", result.get("SST-5", []), "shape", lambda cell: cell["gain"]["mean"]),
+        *_evidence(result.get("evidence", [])),
         *_clusters(result.get("clusters", [])),
     ]
 
@@ -51,6 +53,19 @@ def _no_harm(pool: str, lines: list[dict[str, Any]], key: str, gain_of: Gain) ->
             yield verdict(
                 f"{pool}, {space}: worst loss in {name} ({worst})", losses[worst], "<=", most
             )
+
+
+def _evidence(lines: list[dict[str, Any]]) -> Verdicts:
+    trec = [line for line in lines if line["pool"] == "TREC"]
+    for evidence, figure, least in (
+        ("second rater", "qwk", LEAST_BY_SECOND),
+        ("audit of 300", "accuracy", 0.0),
+    ):
+        for space in dict.fromkeys(line["space"] for line in trec):
+            group = [li for li in trec if (li["space"], li["evidence"]) == (space, evidence)]
+            worst = min(group, key=lambda line: line[figure]["worst"])
+            name = f"TREC, {space}, {evidence}: worst gain in {figure} ({worst['rater']})"
+            yield verdict(name, worst[figure]["worst"], ">=", least)
 
 
 def _clusters(lines: list[dict[str, Any]]) -> Verdicts:
