@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 import reference
 from ds2_fast import _core
-from ds2_fast.curation import curate
+from ds2_fast.curation import ALL_TRUE, curate
 from ds2_fast.fitting import fit
 from ds2_fast.knn import Neighbors, find_neighbors
 from ds2_fast.transition import fit_transition
+from ds2_fast.trust import check_trust
 from synthetic import RATERS, make_pool, planted_pool, random_graph
 
 T = np.array([[0.9, 0.1], [0.2, 0.8]])
@@ -151,6 +152,8 @@ def test_a_rater_without_noise_is_believed(small):
     np.testing.assert_array_equal(curated.curated, pool.scores)
     np.testing.assert_array_equal(curated.expected, pool.scores)
     assert curated.changed == 0
+    assert curated.switched_off == ALL_TRUE
+    assert check_trust(pool.scores, neighbors, transition, curated).verdict == "do not curate"
 
 
 def test_a_threshold_above_one_changes_nothing(small):

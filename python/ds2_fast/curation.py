@@ -26,6 +26,9 @@ ONE_SCORE = "all rated samples have the same score"
 AUDITED_AWAY = "the audit finds that neighbors know nothing about a person's score"
 """Why nothing is curated where an audit gives the neighbors no weight."""
 
+ALL_TRUE = "none of the disagreement between neighbors is taken for rater noise"
+"""Why nothing is curated at a noise share of 0."""
+
 _NEVER = 2.0
 """A threshold that no probability reaches."""
 
@@ -272,6 +275,8 @@ def _curate_bayes(
     reason = explain_ignorance(information, test.p_value)
     if reason is None and audit is not None and audit.gamma == 0:
         reason = AUDITED_AWAY
+    if reason is None and audit is None and noise_share == 0:
+        reason = ALL_TRUE
     if reason is not None:
         return _leave_scores(
             scores,

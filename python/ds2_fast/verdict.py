@@ -29,7 +29,7 @@ RULE = (
     "do not curate: all ratings are equal; or neighbors know no more about the ratings than about "
     f"the same ratings shuffled (permutation test, {SHUFFLES} shuffles, p > {SIGNIFICANCE}); or "
     f"they know less than {LEAST_INFORMATION} nats; or an audit finds that they know nothing about "
-    "a person's score. "
+    "a person's score; or the noise share is 0. "
     "use with care: more of the disagreement is taken for rater noise than the disagreement of the "
     "closest pairs allows (above the 95 % interval of the bound), or this interval excludes that "
     "all of it is, and how much is was not estimated; or neighbors know less than "
