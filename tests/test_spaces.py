@@ -11,7 +11,9 @@ import pytest
 
 import ds2_fast
 from ds2_fast.errors import ModelError, PoolError
+from ds2_fast.features import usual_space
 from ds2_fast.knn import find_neighbors
+from ds2_fast.presets import PRESETS
 from ds2_fast.progress import Narrator
 from ds2_fast.spaces import SpaceComparison, compare_spaces, sample_rated
 from ds2_fast.transition import fit_transition
@@ -143,13 +145,16 @@ def test_auto_takes_given_rows_that_know_more_than_words(tmp_path):
     assert again.report == result.report
 
 
-def test_auto_falls_back_to_words_when_no_model_is_at_hand():
+def test_without_a_name_the_default_preset_compares_and_the_others_embed():
+    nothing = (None, None, None)
+    assert usual_space(PRESETS["default"], *nothing) == "auto"
+    assert usual_space(PRESETS["paper"], *nothing) == "embedding"
+    assert usual_space(PRESETS["default"], None, "rows.npy", None) is None
+    assert usual_space(PRESETS["default"], None, None, "my-model") is None
+    assert usual_space(PRESETS["default"], "lexical", None, None) == "lexical"
     frame = pl.read_parquet(POOL).head(300)
-    told = Told()
-    result = ds2_fast.select(frame, 5, score_col="rating", space="auto", narrator=told)
-    assert result.report["features"]["space"] == "lexical"
-    assert result.report["features"]["comparison"] is None
-    assert sum("has no model to compare with" in text for text in told.warnings) == 1
+    with pytest.raises(ModelError, match="all-MiniLM-L6-v2"):
+        ds2_fast.select(frame, 5, score_col="rating", offline=True)
 
 
 def test_auto_does_not_fall_back_from_a_model_that_was_named(tmp_path):

@@ -1,4 +1,4 @@
-"""`--space auto`: make what is at hand for a sample, compare, and make the winner for all."""
+"""The space `auto`: make each for a sample, compare, and make the winner for all."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ds2_fast import artifacts
-from ds2_fast.errors import ModelError
 from ds2_fast.features import (
     DEFAULT_EMBEDDER,
     Features,
@@ -43,18 +42,17 @@ def choose_features(
     seed: int,
     threads: int | None,
 ) -> Features:
-    """Compare the spaces at hand by what their neighbors know about the scores; take the best.
+    """Compare the spaces by what their neighbors know about the scores; take the best.
 
-    At hand are the lexical space, and either the given embeddings or the model's, and both joined.
-    A model that nobody named is used only if it is on this machine. Of a large pool the model
-    embeds a sample first, and the rest only if it wins or both joined do.
+    Compared are either the given embeddings or a model's, the lexical space, and both joined. Of a
+    large pool the model embeds a sample first, and the rest only if it wins or both joined do.
 
     Args:
         line: where artifacts go.
         pool: the pool.
         scores: its scores.
         embeddings: given rows, see `make_features`.
-        embedder: the model named, or None.
+        embedder: the model named; None is the usual one.
         offline: open no socket.
         seed: of the lexical projection.
         threads: at most so many.
@@ -64,32 +62,30 @@ def choose_features(
 
     Raises:
         PoolError: if given rows do not fit the pool.
-        ModelError: if the model named cannot be had.
+        ModelError: if the model cannot be had.
 
     Cost: the lexical space (about 3 s per 50,000 short texts), up to 50,000 texts through the
-    model, and three exact graphs of up to 50,000 rows (2 to 7 s each on two cores).
+    model, and three exact graphs of up to 50,000 rows.
     """
     sample = sample_rated(scores.values)
-    lexical = lexical_features(line, pool, seed, threads)
     semantic, model, name = None, None, embedder or DEFAULT_EMBEDDER
     if embeddings is not None:
         semantic = given_features(line, pool, embeddings)
     else:
-        model = _model_at_hand(line, embedder, offline=offline, threads=threads)
-        if model is None:
-            return lexical
+        model = open_model(line, name, offline=offline, threads=threads)
+        if len(sample) in (len(pool), *range(LEAST)):
+            semantic = embed_pool(line, pool, model, name)
     if len(sample) < LEAST:
         line.narrator.warn(
-            f"`--space auto` compares nothing: {len(sample)} samples are rated; the lexical space "
-            "is taken"
+            f"no spaces are compared: {len(sample)} samples are rated; the embeddings are taken"
         )
-        return lexical
-    if semantic is None and model is not None and len(sample) == len(pool):
-        semantic = embed_pool(line, pool, model, name)
+        assert semantic is not None, "it was given or embedded"
+        return semantic
+    lexical = lexical_features(line, pool, seed, threads)
     if semantic is not None:
         rows, digest = semantic.rows[sample], semantic.digest
     else:
-        assert model is not None, "without embeddings and model the lexical space was taken"
+        assert model is not None, "without embeddings there is a model"
         stage = _embed_sample(line, pool, model, sample)
         rows, digest = stage.value, stage.digest
     comparison = _compare(line, scores, sample, (rows, digest), lexical, threads=threads)
@@ -101,22 +97,6 @@ def choose_features(
     if comparison.chosen == "hybrid":
         semantic = join_features(line, semantic, lexical)
     return replace(semantic, comparison=comparison)
-
-
-def _model_at_hand(
-    line: Line, named: str | None, *, offline: bool, threads: int | None
-) -> Embedder | None:
-    """Open the model named, or the usual one if it is on this machine."""
-    if named is not None:
-        return open_model(line, named, offline=offline, threads=threads)
-    try:
-        return open_model(line, DEFAULT_EMBEDDER, offline=True, threads=threads)
-    except ModelError as error:
-        line.narrator.warn(
-            f"`--space auto` has no model to compare with, so the lexical space is taken: "
-            f"{error.message}"
-        )
-        return None
 
 
 def _embed_sample(

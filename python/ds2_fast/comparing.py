@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ds2_fast.analysis import Recipe
 from ds2_fast.curation import Mode
 from ds2_fast.errors import PoolError
-from ds2_fast.features import make_features
+from ds2_fast.features import make_features, usual_space
 from ds2_fast.knn import MethodName, check_choice
 from ds2_fast.line import open_line
 from ds2_fast.noise import read_noise
@@ -140,7 +140,7 @@ def compare_raters(
             pool,
             embeddings=embeddings,
             embedder=embedder,
-            space=space,
+            space=usual_space(defaults, space, embeddings, embedder),
             offline=offline,
             seed=seed,
             threads=threads,

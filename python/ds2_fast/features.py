@@ -17,6 +17,7 @@ from ds2_fast.progress import Progress
 if TYPE_CHECKING:
     from ds2_fast.embedding import Embedder
     from ds2_fast.pool import Pool, Scores
+    from ds2_fast.presets import Preset
     from ds2_fast.spaces import SpaceComparison
 
 DEFAULT_EMBEDDER = "all-MiniLM-L6-v2"
@@ -46,6 +47,22 @@ class Features:
     allow_zero: bool = False
     embedder: tuple[str, str] | None = None
     comparison: SpaceComparison | None = None
+
+
+def usual_space(
+    preset: Preset, space: str | None, embeddings: object | None, embedder: str | None
+) -> str | None:
+    """Take what the user names, and the preset's space where nothing is named.
+
+    Args:
+        preset: of the run.
+        space: the space named.
+        embeddings: the rows named.
+        embedder: the model named.
+    """
+    if space is None and embeddings is None and embedder is None:
+        return preset.space
+    return space
 
 
 def make_features(

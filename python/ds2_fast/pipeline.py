@@ -15,7 +15,7 @@ from ds2_fast.atomic import atomic_path
 from ds2_fast.choice import Choice, make_choice
 from ds2_fast.curation import Mode
 from ds2_fast.errors import PoolError, TrustError
-from ds2_fast.features import make_features
+from ds2_fast.features import make_features, usual_space
 from ds2_fast.knn import MethodName, check_choice
 from ds2_fast.line import Line, open_line
 from ds2_fast.longtail import OWN_ROWS
@@ -126,8 +126,9 @@ def select(
         embeddings: `(N, d)` array, `.npy` file or list column, row for row; None makes them.
         embedder: model name, folder or hub id; `"lexical"` is `space="lexical"`.
         space: `"embedding"`, `"lexical"`, `"hybrid"` or an `.npy` file; `"auto"` takes the one of
-            them, as far as they are at hand, whose neighbors predict the scores best, of several
-            raters the first's.
+            the three whose neighbors predict the scores best, of several raters the first's. None
+            is `"auto"` in the default preset if neither embeddings nor embedder are named, else
+            `"embedding"`.
         preset: `"default"`, `"paper"` or `"reference"`: the defaults of everything below.
         curation: `"bayes"`, `"paper"`, `"reference"` or `"none"`.
         noise_share: share of neighbor disagreement that is rater noise, 0..1 (mode `bayes`); None
@@ -234,7 +235,7 @@ def select(
             pool,
             embeddings=embeddings,
             embedder=embedder,
-            space=space,
+            space=usual_space(defaults, space, embeddings, embedder),
             offline=offline,
             seed=seed,
             threads=threads,

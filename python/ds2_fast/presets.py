@@ -20,18 +20,20 @@ class Preset:
         k: neighbors of the long-tail score, and of the consensus counts in `bayes`.
         longtail: definition of the long-tail score.
         selection: order of the dual sort.
+        space: the space, where the user names neither one nor embeddings nor a model.
     """
 
     curation: Curation
     k: int
     longtail: Literal["paper", "reference"]
     selection: PresetName
+    space: Literal["auto", "embedding"]
 
 
 PRESETS: dict[PresetName, Preset] = {
-    "default": Preset("bayes", 10, "paper", "default"),
-    "paper": Preset("paper", 10, "paper", "paper"),
-    "reference": Preset("reference", 10, "reference", "reference"),
+    "default": Preset("bayes", 10, "paper", "default", "auto"),
+    "paper": Preset("paper", 10, "paper", "paper", "embedding"),
+    "reference": Preset("reference", 10, "reference", "reference", "embedding"),
 }
 
 GRAPH_WIDTH = 50

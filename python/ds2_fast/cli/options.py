@@ -65,8 +65,9 @@ def feature_options(command: Command) -> Command:
             click.option(
                 "--space",
                 metavar="NAME|FILE.npy",
-                help="embedding, lexical (no model needed), hybrid, or your own rows; auto: the "
-                "one whose neighbors predict the scores best.",
+                help="embedding, lexical (no model needed), hybrid, or your own rows; auto: of the "
+                "three the one whose neighbors predict the scores best.  [default: auto, if "
+                "neither embeddings nor embedder are named]",
             ),
         )
     ):
