@@ -37,6 +37,7 @@ __all__ = [
     "knn_approx",
     "knn_exact",
     "lexical_embed",
+    "locate_overall",
     "neighbor_information",
     "parse_answer",
     "posteriors",
@@ -265,6 +266,22 @@ def curate(
     progress: Progress | None,
 ) -> _Curated:
     """Curate every score from its posterior given the own rating and the neighbors'.
+
+    Raises:
+        ValueError: if a value is out of range.
+    """
+
+def posteriors(
+    scores: NDArray[np.int8],
+    neighbors: NDArray[np.uint32],
+    T: NDArray[np.float64],
+    p: NDArray[np.float64],
+    k: int,
+    beta: float,
+    noise_share: float,
+    rows: list[int],
+) -> NDArray[np.float64]:
+    """Posterior of the true score of some rows, float64 `(rows, K)`: what `curate` decides by.
 
     Raises:
         ValueError: if a value is out of range.
@@ -622,6 +639,13 @@ def parse_answer(
     text: str, names: list[str], low: float, high: float
 ) -> tuple[list[float] | None, str | None]:
     """Ratings of an answer in the order of `names`, each in low..high; or None and the reason.
+
+    Raises:
+        ValueError: if the names cannot be told apart, or not low < high.
+    """
+
+def locate_overall(text: str, names: list[str], low: float, high: float) -> tuple[int, int] | None:
+    """Where the last of `names` has its number in a readable answer, as a range of UTF-8 bytes.
 
     Raises:
         ValueError: if the names cannot be told apart, or not low < high.

@@ -246,7 +246,7 @@ def _load_ratings(paths: Paths) -> Ratings:
 
 
 RATINGS: Artifact[Ratings] = Artifact(
-    ("ratings.parquet", "ratings.json"), _save_ratings, _load_ratings
+    ("ratings.parquet", "ratings.json"), _save_ratings, _load_ratings, version=2
 )
 """Made from the journal `ratings.jsonl`, which is kept beside them."""
 

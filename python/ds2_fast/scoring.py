@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from ds2_fast.rating.result import Ratings
 
 JOURNAL = "ratings.jsonl"
-_IDENTITY = ("limit", "max_sample_tokens", "params", "temperature")
+_IDENTITY = (
+    "limit", "max_sample_tokens", "params", "temperature", "repeats", "expected", "injection_probe",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -130,6 +130,15 @@ _OPTIONS: tuple[Callable[[Callable[..., Any]], Callable[..., Any]], ...] = (
         "--no-raw", "keep_raw", flag_value=False, default=True, type=bool,
         help="Keep the text of answers out of the journal.",
     ),
+    _option(
+        "--expected", type=click.Choice(("auto", "off", "require")),
+        help="Expected ratings from the probabilities of tokens.",
+    ),
+    _option("--repeats", type=click.IntRange(1), help="How often to ask for each sample."),
+    _option(
+        "--injection-probe", type=click.IntRange(0), metavar="N",
+        help="Samples to rate again with a plea for the maximum rating.",
+    ),
     _option("--endpoint-label", metavar="NAME", help="Identity of the server, if it moves."),
     _option("--insecure-http", is_flag=True, help="Send a key over plain http all the same."),
     click.option("--dry-run", is_flag=True, help="Show counts and cost, ask nothing."),

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ds2_fast.rating.chances import Expected
     from ds2_fast.rating.plan import RatingPlan
     from ds2_fast.rating.progress import RatingProgress
     from ds2_fast.rating.prompt import Prompt
@@ -41,6 +42,8 @@ def plan_rating(
     price_out: float | None = None,
     limit: int | None = None,
     retry_null: bool = False,
+    expected: Expected = "auto",
+    repeats: int = 1,
 ) -> RatingPlan:
     """Say what `rate` would ask and cost: no network, no key, litellm not imported.
 
@@ -59,6 +62,8 @@ def plan_rating(
         price_out: see `rate`.
         limit: see `rate`.
         retry_null: see `rate`.
+        expected: see `rate`.
+        repeats: see `rate`.
 
     Returns:
         Counts, and estimates of tokens (bytes / 3.6, corrected by stored answers) and dollars.
@@ -83,6 +88,8 @@ def plan_rating(
         price_out=price_out,
         limit=limit,
         retry_null=retry_null,
+        expected=expected,
+        repeats=repeats,
     )
     return plan_run(setup, conversations, None if journal_path is None else Path(journal_path))
 
@@ -113,6 +120,9 @@ def rate(
     max_null: float = 0.05,
     limit: int | None = None,
     retry_null: bool = False,
+    expected: Expected = "auto",
+    repeats: int = 1,
+    injection_probe: int = 0,
     keep_raw: bool = True,
     on_progress: Callable[[RatingProgress], None] | None = None,
     rater: Transport | None = None,
@@ -151,6 +161,13 @@ def rate(
         max_null: largest share of rows without a rating, 0..1.
         limit: rate only the first rows; the others get the status `skipped`.
         retry_null: ask again for samples whose answers could not be read.
+        expected: whether to ask for the probabilities of tokens, which make the columns `expected`
+            and `chances`: `auto` where the model gives them, `off`, or `require`, which stops where
+            it does not and asks again for stored answers without them.
+        repeats: how often each sample is asked, for the mean and the spread of its answers; needs a
+            temperature above 0.
+        injection_probe: rate so many samples once more with a plea for the maximum rating, and say
+            in the summary by how much that raises them.
         keep_raw: store the text of answers in the journal.
         on_progress: called a few times a second, in this thread.
         rater: any async function (messages, params) -> `Answer`, in place of litellm; raises
@@ -199,9 +216,17 @@ def rate(
         price_out=price_out,
         limit=limit,
         retry_null=retry_null,
+        expected=expected,
+        repeats=repeats,
     )
     rules = Rules(timeout, reask, give_up, max_tokens, keep_raw)
     limits = Limits(max_concurrency, rpm, tpm, max_cost, max_null, rules)
-    return run_rating(
-        setup, limits, conversations, Path(journal_path), rater=rater, on_progress=on_progress
-    )
+    path = Path(journal_path)
+    ratings = run_rating(setup, limits, conversations, path, rater=rater, on_progress=on_progress)
+    if injection_probe:
+        from ds2_fast.rating.run import run_probe
+
+        ratings.summary["injection_probe"] = run_probe(
+            setup, limits, conversations, path, ratings=ratings, count=injection_probe, rater=rater
+        )
+    return ratings

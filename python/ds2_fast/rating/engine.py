@@ -14,6 +14,7 @@ from collections.abc import Iterator
 
 from ds2_fast.rating.admission import Admission, StoppedError, Ticket
 from ds2_fast.rating.answer import FINAL, read_answer
+from ds2_fast.rating.chances import read_chances
 from ds2_fast.rating.jobs import Jobs
 from ds2_fast.rating.journal import Journal, Record
 from ds2_fast.rating.money import Spending
@@ -173,7 +174,8 @@ class Engine:
         usage, cost = self._spending.book(answer, sample.token_bound, sample.max_tokens or 0)
         ratings, why = read_answer(answer, self._jobs.asking.prompt)
         again = why is not None and why not in FINAL and sample.reasks < self.rules.reask
-        record = Record(ratings, why, not again, sample.half, answer.model, usage)
+        chances = read_chances(answer, self._jobs.asking.prompt) if ratings is not None else None
+        record = Record(ratings, why, not again, sample.half, answer.model, usage, chances)
         key = self._jobs.keys[sample.job]
         self._recorder.answer(key, sample, record, answer, cost=cost, seconds=seconds)
         self._in_a_row = 0

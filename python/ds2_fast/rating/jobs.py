@@ -65,13 +65,15 @@ class Jobs:
     Attributes:
         asking: what all requests share.
         conversations: the pool.
-        keys: 32 hex digits for each distinct sample, in the order of first appearance.
-        rows: the first row of each distinct sample.
-        sizes: UTF-8 bytes of each request (system and user text).
-        job_of_row: int64 `(N,)`, index into `keys`; -1 = the row has no text, -2 = beyond the
-            limit.
+        keys: 32 hex digits for each distinct sample, in the order of first appearance; then as many
+            for each repeat.
+        rows: the first row of each distinct sample, likewise.
+        sizes: UTF-8 bytes of each request (system and user text), likewise.
+        job_of_row: int64 `(N,)`, index of the distinct sample; -1 = the row has no text, -2 =
+            beyond the limit.
         truncated: bool `(N,)`, the sample is too long and goes out cut.
         flag_delim: bool `(N,)`, delimiter-like text was neutralized.
+        repeats: how often each sample is asked.
     """
 
     asking: Asking
@@ -82,10 +84,29 @@ class Jobs:
     job_of_row: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     truncated: NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, np.bool_))
     flag_delim: NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, np.bool_))
+    repeats: int = 1
 
     def __len__(self) -> int:
         """Number of distinct requests."""
         return len(self.keys)
+
+    @property
+    def samples(self) -> int:
+        """Number of distinct samples."""
+        return len(self.keys) // self.repeats
+
+    def keys_of(self, sample: int) -> list[str]:
+        """The keys of a distinct sample, one for each repeat."""
+        return self.keys[sample :: self.samples]
+
+    def repeat(self, repeats: int) -> None:
+        """Ask for every sample `repeats` times; the first time under the key it had anyway."""
+        self.repeats = repeats
+        first = tuple(self.keys)
+        for time in range(1, repeats):
+            self.keys += [_key_again(key, time) for key in first]
+        self.rows *= repeats
+        self.sizes *= repeats
 
     def user(self, job: int, *, share: float = 1.0) -> str:
         """The user message of a job, rendered when it is needed; `share` < 1 cuts it shorter."""
@@ -102,8 +123,15 @@ class Jobs:
         return np.fromiter(flags, np.bool_, len(self.conversations))
 
 
+def _key_again(key: str, time: int) -> str:
+    return hashlib.blake2b(f"{key} repeat {time}".encode(), digest_size=16).hexdigest()
+
+
 def build_jobs(
-    conversations: Sequence[Conversation], asking: Asking, limit: int | None = None
+    conversations: Sequence[Conversation],
+    asking: Asking,
+    limit: int | None = None,
+    repeats: int = 1,
 ) -> Jobs:
     """Render, hash and deduplicate a pool.
 
@@ -115,6 +143,7 @@ def build_jobs(
         conversations: N samples, each a sequence of (role, content).
         asking: what all requests share.
         limit: only the first `limit` rows are asked; None = all.
+        repeats: how often each sample is asked, at least 1.
 
     Returns:
         The distinct requests.
@@ -146,6 +175,7 @@ def build_jobs(
             jobs.rows.append(row)
             jobs.sizes.append(system + len(data))
         jobs.job_of_row[row] = job
+    jobs.repeat(repeats)
     return jobs
 
 

@@ -5,8 +5,10 @@ second and at the end: `kill -9` loses nothing that was written, a power cut at 
 is in the file is never cut.
 
     {"v":1,"k":key,"t":seconds,"r":[3,4,5,4]|null,"why":null|reason,"raw":text|null,"n":requests,
-     "u":[in,out,cached],"c":dollars|null,"ms":latency,"m":model as answered,"fp":fingerprint}
+     "u":[in,out,cached],"c":dollars|null,"ms":latency,"m":model as answered,"fp":fingerprint,
+     "p":[probability of each rating, low to high]|[]}
 
+`"p"` is there if the provider gave probabilities of tokens, and empty if they did not tell.
 `"more":1` marks an answer after which the sample is asked again, `"half":1` a sample sent at half
 its length. `{"v":1,"run":{...}}` opens a run; `{"v":1,"hb":seconds,"inflight":n,"usd":x}` says what
 that run has asked and not yet seen answered, and the most that can have cost.
@@ -17,6 +19,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +31,8 @@ VERSION = 1
 class Record(NamedTuple):
     """The last good word on a key: `ratings`, or None and the reason `why`.
 
-    `final` is false if the sample was to be asked again.
+    `final` is false if the sample was to be asked again; `chances` is what
+    `ds2_fast.rating.chances.read_chances` made of the answer.
     """
 
     ratings: tuple[float, ...] | None
@@ -37,6 +41,7 @@ class Record(NamedTuple):
     half: bool
     model: str
     usage: tuple[int, int, int]
+    chances: bytes | None = None
 
 
 @dataclass
@@ -105,6 +110,7 @@ def _take(loaded: Loaded, entry: Mapping[str, Any], shared: dict[object, Any]) -
         "half" in entry,
         shared.setdefault(entry["m"], entry["m"]),
         (tokens_in, tokens_out, cached),
+        array("f", entry["p"]).tobytes() if "p" in entry else None,
     )
     if cost is None:
         a, b, c = loaded.unpriced

@@ -23,12 +23,13 @@ class RatingPlan:
         model: the model to be asked.
         endpoint: where.
         prompt: name of the prompt.
+        repeats: how often each sample is asked.
         rows: rows to be rated (within the limit).
         duplicates: rows that repeat another row's request; asked once.
         empty: rows without text; never asked.
         truncated: rows too long to go out whole.
-        stored: distinct samples whose answer is in the journal already.
-        to_rate: distinct samples to be asked.
+        stored: requests whose answer is in the journal already.
+        to_rate: requests left: one for each distinct sample and repeat.
         input_tokens: estimate of all input tokens to be bought: bytes / 3.6, corrected by the real
             usage of stored answers if there are 20 or more.
         output_tokens: estimate of all output tokens.
@@ -41,6 +42,7 @@ class RatingPlan:
     model: str
     endpoint: str
     prompt: str
+    repeats: int
     rows: int
     duplicates: int
     empty: int
@@ -60,7 +62,8 @@ class RatingPlan:
 
     def describe(self, rpm: float | None = None) -> str:
         """The plan in a few lines for people."""
-        what = [f"{self.rows:,} rows", f"{self.to_rate:,} to rate"]
+        each = f" ({self.repeats} for each sample)" if self.repeats > 1 else ""
+        what = [f"{self.rows:,} rows", f"{self.to_rate:,} to rate{each}"]
         counts = (
             (self.duplicates, "duplicates"),
             (self.empty, "without text"),
@@ -117,8 +120,9 @@ def make_plan(jobs: Jobs, stored: Stored, endpoint: Endpoint, price: Price | Non
         model=jobs.asking.model,
         endpoint=endpoint.shown,
         prompt=jobs.asking.prompt.name,
+        repeats=jobs.repeats,
         rows=int((asked != BEYOND_LIMIT).sum()),
-        duplicates=int((asked >= 0).sum()) - len(jobs),
+        duplicates=int((asked >= 0).sum()) - jobs.samples,
         empty=int((asked == EMPTY).sum()),
         truncated=int(jobs.truncated.sum()),
         stored=len(jobs) - len(stored.todo),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from array import array
 from typing import Any
 
 from ds2_fast.rating.journal import Journal, Record
@@ -73,6 +74,8 @@ class Recorder:
             "m": record.model,
             **rest,
         }
+        if record.chances is not None:
+            entry["p"] = [round(chance, 6) for chance in array("f", record.chances)]
         if not record.final:
             entry["more"] = 1
         if record.half:

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
-from importlib import metadata
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ds2_fast.errors import BudgetReachedError, RatingError, RunError
+from ds2_fast.rating.chances import EXPECTED, AskChances, Expected
 from ds2_fast.rating.drive import Drive
 from ds2_fast.rating.endpoint import Endpoint, open_endpoint
 from ds2_fast.rating.engine import Engine
+from ds2_fast.rating.header import write_header
 from ds2_fast.rating.jobs import Asking, Jobs, build_jobs
 from ds2_fast.rating.journal import Journal, Loaded, load_journal
 from ds2_fast.rating.lock import run_lock
 from ds2_fast.rating.money import Price, Spending, find_price
 from ds2_fast.rating.plan import RatingPlan, make_plan
+from ds2_fast.rating.probe import probe_injection
 from ds2_fast.rating.progress import RatingProgress, Watch
 from ds2_fast.rating.prompt import Prompt, load_prompt
 from ds2_fast.rating.render import BYTES_PER_TOKEN, Conversation
@@ -30,6 +31,10 @@ from ds2_fast.rating.stored import Stored, find_stored
 from ds2_fast.rating.summary import summarize
 from ds2_fast.rating.transport import Transport
 
+if TYPE_CHECKING:
+    import polars as pl
+
+_OWN = {"temperature", "max_tokens", "model", "messages", "logprobs", "top_logprobs"}
 RESUME = "the same command resumes; nothing that is stored is bought again"
 
 
@@ -42,10 +47,17 @@ class Setup:
     price: Price | None
     limit: int | None
     retry_null: bool
+    expected: Expected = "auto"
+    repeats: int = 1
 
     def jobs(self, conversations: Sequence[Conversation]) -> Jobs:
         """The requests of a pool."""
-        return build_jobs(conversations, self.asking, self.limit)
+        return build_jobs(conversations, self.asking, self.limit, self.repeats)
+
+    def stored(self, jobs: Jobs, loaded: Loaded) -> Stored:
+        """What a journal answers already."""
+        need = self.expected == "require"
+        return find_stored(jobs, loaded, retry_null=self.retry_null, need_chances=need)
 
 
 def set_up(
@@ -63,6 +75,8 @@ def set_up(
     price_out: float | None,
     limit: int | None,
     retry_null: bool,
+    expected: Expected,
+    repeats: int,
 ) -> Setup:
     """Check the options that shape requests; see `rate` for their meaning.
 
@@ -75,8 +89,16 @@ def set_up(
     _at_least("max_sample_tokens", max_sample_tokens, 64)
     if limit is not None:
         _at_least("limit", limit, 0)
+    _at_least("repeats", repeats, 1)
+    if repeats > 1 and temperature == 0:
+        raise ValueError(
+            f"repeats = {repeats} at temperature 0 would buy the same answer again: "
+            "set temperature to 1"
+        )
+    if expected not in EXPECTED:
+        raise ValueError(f"expected must be auto, off or require, got {expected!r}")
     sent = dict(params or {})
-    if own := sorted({"temperature", "max_tokens", "model", "messages"} & set(sent)):
+    if own := sorted(_OWN & set(sent)):
         raise ValueError(f"params must not hold {own[0]!r}: it has an argument of its own")
     if temperature is not None:
         sent["temperature"] = temperature
@@ -86,9 +108,8 @@ def set_up(
     asking = Asking(
         model, endpoint.id, load_prompt(prompt), sent, int(max_sample_tokens * BYTES_PER_TOKEN)
     )
-    return Setup(
-        asking, endpoint, find_price(model, endpoint, price_in, price_out), limit, retry_null
-    )
+    price = find_price(model, endpoint, price_in, price_out)
+    return Setup(asking, endpoint, price, limit, retry_null, expected, repeats)
 
 
 def plan_run(
@@ -97,7 +118,7 @@ def plan_run(
     """Count what a run would ask and estimate what it would cost."""
     jobs = setup.jobs(conversations)
     loaded = load_journal(journal_path) if journal_path is not None else Loaded()
-    stored = find_stored(jobs, loaded, retry_null=setup.retry_null)
+    stored = setup.stored(jobs, loaded)
     return make_plan(jobs, stored, setup.endpoint, setup.price)
 
 
@@ -155,7 +176,7 @@ def run_rating(
     with run_lock(journal_path):
         jobs = setup.jobs(conversations)
         loaded = load_journal(journal_path)
-        stored = find_stored(jobs, loaded, retry_null=setup.retry_null)
+        stored = setup.stored(jobs, loaded)
         plan = make_plan(jobs, stored, setup.endpoint, setup.price)
         spending = Spending(
             setup.price, limits.max_cost, stored.spent(setup.price), possible=loaded.possible
@@ -172,7 +193,7 @@ def run_rating(
                 tpm=limits.tpm,
             )
             if stored.todo:
-                _write_start(journal, setup, plan)
+                write_header(journal, setup, plan, setup.price)
                 _drive(engine, setup, stored, rater, Watch(engine, plan, spending, on_progress))
     results = {**stored.results, **engine.results}
     _raise_if_stopped(engine, len(jobs), results)
@@ -192,6 +213,30 @@ def run_rating(
     return Ratings(frame, jobs.asking.prompt.num_classes, summary)
 
 
+def run_probe(
+    setup: Setup,
+    limits: Limits,
+    conversations: Sequence[Conversation],
+    journal_path: Path,
+    *,
+    ratings: Ratings,
+    count: int,
+    rater: Transport | None,
+) -> dict[str, Any]:
+    """Rate `count` samples again with a plea for the maximum rating; see `probe_injection`."""
+    setup = replace(setup, limit=None)
+    limits = replace(limits, max_null=1.0)
+
+    def again(samples: Sequence[Conversation]) -> pl.Series:
+        found = run_rating(setup, limits, samples, journal_path, rater=rater, on_progress=None)
+        cost = ratings.summary["cost"]
+        cost["total"] = found.summary["cost"]["total"]
+        cost["this_run"] += found.summary["cost"]["this_run"]
+        return found.frame["overall"]
+
+    return probe_injection(conversations, ratings.frame["overall"], count, again)
+
+
 def _drive(
     engine: Engine, setup: Setup, stored: Stored, rater: Transport | None, watch: Watch
 ) -> None:
@@ -205,7 +250,10 @@ def _drive(
         async with open_litellm(
             asking.model, setup.endpoint, engine.rules.timeout, asking.params
         ) as transport:
-            await engine.run(stored.todo, transport, proven=stored.proven)
+            asked = transport
+            if setup.expected != "off":
+                asked = AskChances(transport, setup.expected)
+            await engine.run(stored.todo, asked, proven=stored.proven)
 
     Drive(work, lambda: engine.stop(Stop.INTERRUPTED), watch.poll).run()
     watch.poll()
@@ -221,26 +269,6 @@ def _open_journal(path: Path) -> Journal:
 def _cannot_write(path: Path, reason: str) -> RunError:
     return RunError(
         f"cannot write the journal `{path}`: {reason}", f"make room or rights; {RESUME}"
-    )
-
-
-def _write_start(journal: Journal, setup: Setup, plan: RatingPlan) -> None:
-    asking = setup.asking
-    journal.append(
-        {
-            "run": {
-                "t": round(time.time(), 3),
-                "pid": os.getpid(),
-                "ds2_fast": metadata.version("ds2-fast"),
-                "model": asking.model,
-                "endpoint": setup.endpoint.shown,
-                "prompt": asking.prompt.name,
-                "prompt_hash": asking.prompt.digest,
-                "params": dict(asking.params),
-                "rows": plan.rows,
-                "to_rate": plan.to_rate,
-            }
-        }
     )
 
 

@@ -47,7 +47,9 @@ class Stored:
                 yield job, record.usage
 
 
-def find_stored(jobs: Jobs, loaded: Loaded, *, retry_null: bool) -> Stored:
+def find_stored(
+    jobs: Jobs, loaded: Loaded, *, retry_null: bool = False, need_chances: bool = False
+) -> Stored:
     """Split the jobs of a pool into answered ones and those left to ask.
 
     A null is kept, unless `retry_null`, if the model gave an answer; where no answer came (broken
@@ -57,6 +59,7 @@ def find_stored(jobs: Jobs, loaded: Loaded, *, retry_null: bool) -> Stored:
         jobs: the requests of the pool.
         loaded: the journal.
         retry_null: ask again for every null.
+        need_chances: ask again where the provider was not asked for probabilities, or gave none.
 
     Returns:
         The split.
@@ -64,15 +67,17 @@ def find_stored(jobs: Jobs, loaded: Loaded, *, retry_null: bool) -> Stored:
     stored = Stored(loaded)
     for job, key in enumerate(jobs.keys):
         record = loaded.records.get(key)
-        if record is not None and _keep(record, jobs.asking.prompt, retry_null):
+        if record is not None and _keep(record, jobs.asking.prompt, retry_null, need_chances):
             stored.results[key] = record
         else:
             stored.todo.append(job)
     return stored
 
 
-def _keep(record: Record, prompt: Prompt, retry_null: bool) -> bool:
+def _keep(record: Record, prompt: Prompt, retry_null: bool, need_chances: bool) -> bool:
     if record.ratings is not None:
+        if need_chances and record.chances is None:
+            return False
         # A file can be edited: ratings that the parser could not have returned are asked for again.
         low, high = prompt.scale
         right_count = len(record.ratings) == len(prompt.names)

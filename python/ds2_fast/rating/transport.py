@@ -7,7 +7,7 @@ else, that is retries, rate control, deadline, cost and the journal, is the engi
 from __future__ import annotations
 
 import enum
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
@@ -29,6 +29,9 @@ class Answer:
         model: the model as the provider names it.
         fingerprint: the provider's name for its own configuration.
         headers: response headers, lower case; rate limits are read from them.
+        logprobs: one entry per token of the answer, as OpenAI's `choices[0].logprobs.content` has
+            them (mappings or objects with `token`, `bytes`, `logprob`, `top_logprobs`); None = not
+            given.
     """
 
     text: str
@@ -39,6 +42,7 @@ class Answer:
     model: str = ""
     fingerprint: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
+    logprobs: Sequence[Any] | None = None
 
 
 class Failure(enum.Enum):

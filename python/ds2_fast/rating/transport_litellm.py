@@ -189,6 +189,7 @@ def to_answer(response: Any) -> Answer:  # noqa: ANN401
         model=response.model or "",
         fingerprint=getattr(response, "system_fingerprint", None) or "",
         headers=hidden.get("additional_headers") or {},
+        logprobs=getattr(getattr(choice, "logprobs", None), "content", None),
     )
 
 

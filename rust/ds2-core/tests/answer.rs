@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
-use ds2_core::answer::{Rubric, Unreadable, parse_answer};
+use ds2_core::answer::{Rubric, Unreadable, locate_overall, parse_answer};
 use proptest::prelude::*;
 
 const NAMES: [&str; 4] = ["Rarity", "Complexity", "Informativeness", "Overall rating"];
@@ -50,6 +50,26 @@ fn reads_what_models_write() {
         assert_eq!(read(&case), Ok(vec![3.0, 4.0, 5.0, 4.0]), "{case}");
     }
     assert_eq!(read(&GOOD.replace(": 4", ": 4.5")), Ok(vec![3.0, 4.5, 5.0, 4.5]), "fractions stay as given");
+}
+
+#[test]
+fn finds_the_number_of_the_overall_rating_and_no_other() {
+    let at = |text: &str| locate_overall(text, &ten()).map(|place| (place.clone(), text[place].to_owned()));
+    for frame in ["@", " \n@ ", "<think>{} 4</think>@", "4 ünï @ \"Overall rating\": 4", "no start</think>@"]
+    {
+        let text = frame.replace('@', GOOD);
+        let place = text.find(GOOD).unwrap() + GOOD.len() - 2;
+        assert_eq!(at(&text), Some((place..place + 1, "4".to_owned())), "{text}");
+    }
+    let long = format!("{}{GOOD}", "x".repeat(40_000));
+    assert_eq!(at(&long).unwrap().0.start, long.len() - 2);
+    let quoted = GOOD.replace(": 4}", ": \" 10/10\"}");
+    assert_eq!(at(&quoted).unwrap().1, "10");
+    let wrapped = GOOD.replace(": 4}", ": {\"why\": \"4\", \"score\": 7}}");
+    assert_eq!(at(&wrapped).unwrap().1, "7");
+    assert_eq!(at(&GOOD.replace(": 4}", ": \"\\u0034\"}")), None, "escaped");
+    assert_eq!(at(&format!("{GOOD}<think>well</think>")), None, "thinking after it");
+    assert_eq!(at("nothing"), None);
 }
 
 #[test]

@@ -21,6 +21,15 @@ fn parse_answer(
     })
 }
 
+/// Where the last of `names` has its number in a readable answer, in bytes.
+#[pyfunction]
+#[expect(clippy::needless_pass_by_value, reason = "Python arguments arrive owned")]
+fn locate_overall(text: &str, names: Vec<String>, low: f64, high: f64) -> PyResult<Option<(usize, usize)>> {
+    let rubric = Rubric::new(&names, low, high).map_err(to_py)?;
+    Ok(answer::locate_overall(text, &rubric).map(|place| (place.start, place.end)))
+}
+
 pub(crate) fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
-    m.add_function(wrap_pyfunction!(parse_answer, m)?)
+    m.add_function(wrap_pyfunction!(parse_answer, m)?)?;
+    m.add_function(wrap_pyfunction!(locate_overall, m)?)
 }

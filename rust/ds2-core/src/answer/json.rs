@@ -1,7 +1,20 @@
 //! A small lenient JSON: strict JSON, and single quotes, trailing commas, Python literals and doubled braces.
 
+use std::ops::Range;
+
 /// Deepest nesting that is read; deeper is not a rating.
 const DEPTH: usize = 32;
+
+/// The bytes of the text that write a number; empty where none do.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Place(pub(super) Range<usize>);
+
+impl PartialEq for Place {
+    /// Where a value stands does not make it another value.
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
 
 /// A value, as far as ratings need it.
 #[derive(Debug, Clone, PartialEq)]
@@ -9,8 +22,8 @@ pub(super) enum Value {
     /// Fields in the order given, names as given; a name may come twice.
     Object(Vec<(String, Value)>),
     Array(Vec<Value>),
-    Text(String),
-    Number(f64),
+    Text(String, Place),
+    Number(f64, Place),
     /// true, false, null, NaN, Infinity: everything that is never a rating.
     Other,
 }
@@ -80,7 +93,10 @@ impl Reader<'_> {
         match self.peek()? {
             b'{' => self.object(depth),
             b'[' => self.array(depth),
-            quote @ (b'"' | b'\'') => self.string(quote).map(Value::Text),
+            quote @ (b'"' | b'\'') => {
+                let place = self.quoted_number();
+                self.string(quote).map(|text| Value::Text(text, place))
+            }
             b'-' | b'0'..=b'9' => self.number(),
             _ => self.literal(),
         }
@@ -153,9 +169,18 @@ impl Reader<'_> {
     }
 
     fn number(&mut self) -> Option<Value> {
-        let (value, rest) = leading_number(&self.text[self.at..])?;
+        let start = self.at;
+        let (value, rest) = leading_number(&self.text[start..])?;
         self.at = self.text.len() - rest.len();
-        self.ends().then_some(Value::Number(value))
+        self.ends().then_some(Value::Number(value, Place(start..self.at)))
+    }
+
+    /// The place of the number that the string at hand begins with, if it is written without escapes.
+    fn quoted_number(&self) -> Place {
+        let inside = self.text[self.at + 1..].trim_start();
+        let start = self.text.len() - inside.len();
+        leading_number(inside)
+            .map_or_else(Place::default, |(_, rest)| Place(start..self.text.len() - rest.len()))
     }
 
     fn literal(&mut self) -> Option<Value> {

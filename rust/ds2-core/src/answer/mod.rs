@@ -17,7 +17,8 @@ mod json;
 mod scan;
 
 use crate::{Error, Result};
-use json::Value;
+use json::{Place, Value};
+use std::ops::Range;
 
 /// What a readable answer names, and the closed range of its values.
 #[derive(Debug, Clone)]
@@ -94,11 +95,29 @@ impl Unreadable {
 /// # Errors
 /// The reason there is no rating; never a substitute value.
 pub fn parse_answer(text: &str, rubric: &Rubric) -> std::result::Result<Vec<f64>, Unreadable> {
-    let answer = scan::without_thinking(text);
-    let answer = scan::tail(answer.trim(), scan::CAP);
+    let (clean, _) = scan::without_thinking(text);
+    Ok(read(&clean, rubric)?.into_iter().map(|(value, _)| value).collect())
+}
+
+/// Where in `text` the last name of `rubric` has its number, as a range of bytes: what the probabilities of tokens
+/// are read at. `None` if there is no rating, or the number is written with escapes or before some thinking.
+#[must_use]
+pub fn locate_overall(text: &str, rubric: &Rubric) -> Option<Range<usize>> {
+    let (clean, whole_from) = scan::without_thinking(text);
+    let (_, Place(place)) = read(&clean, rubric).ok()?.pop()?;
+    let skipped = text.len() - clean.len();
+    let found = place.start + skipped..place.end + skipped;
+    (!place.is_empty() && found.start >= whole_from).then_some(found)
+}
+
+/// The ratings in `clean`, each with the place of its number there.
+fn read(clean: &str, rubric: &Rubric) -> Decision {
+    let ended = clean.trim_end();
+    let answer = scan::tail(ended.trim_start(), scan::CAP);
     if answer.is_empty() {
         return Err(Unreadable::Empty);
     }
+    let before = ended.len() - answer.len();
     let mut reason = Unreadable::NoJson;
     for quotes in [true, false] {
         for (start, end) in scan::objects(answer, quotes).into_iter().rev() {
@@ -109,7 +128,13 @@ pub fn parse_answer(text: &str, rubric: &Rubric) -> std::result::Result<Vec<f64>
                 continue;
             };
             match decide(&value, rubric) {
-                Some(decision) => return decision,
+                Some(Ok(mut found)) => {
+                    for (_, Place(place)) in found.iter_mut().filter(|(_, Place(place))| !place.is_empty()) {
+                        *place = place.start + before + start..place.end + before + start;
+                    }
+                    return Ok(found);
+                }
+                Some(unreadable) => return unreadable,
                 None => reason = Unreadable::MissingKey,
             }
         }
@@ -117,7 +142,8 @@ pub fn parse_answer(text: &str, rubric: &Rubric) -> std::result::Result<Vec<f64>
     Err(reason)
 }
 
-type Decision = std::result::Result<Vec<f64>, Unreadable>;
+type Rated = (f64, Place);
+type Decision = std::result::Result<Vec<Rated>, Unreadable>;
 
 /// What the objects inside `value` that name all criteria say; `None` if there is none.
 fn decide(value: &Value, rubric: &Rubric) -> Option<Decision> {
@@ -158,15 +184,15 @@ fn ratings(fields: &[(String, Value)], rubric: &Rubric) -> Option<Decision> {
 }
 
 /// One value as a number of the scale.
-fn number(value: &Value, rubric: &Rubric, wrapped: bool) -> std::result::Result<f64, Unreadable> {
-    let x = match value {
-        Value::Number(x) => *x,
-        Value::Text(text) => {
+fn number(value: &Value, rubric: &Rubric, wrapped: bool) -> std::result::Result<Rated, Unreadable> {
+    let (x, place) = match value {
+        Value::Number(x, place) => (*x, place),
+        Value::Text(text, place) => {
             let (x, denominator) = fraction(text).ok_or(Unreadable::NotANumber)?;
             if denominator.is_some_and(|d| !same(d, rubric.high)) {
                 return Err(Unreadable::OutOfRange);
             }
-            x
+            (x, place)
         }
         Value::Object(fields) if wrapped => {
             let mut inner =
@@ -180,7 +206,11 @@ fn number(value: &Value, rubric: &Rubric, wrapped: bool) -> std::result::Result<
         _ => return Err(Unreadable::NotANumber),
     };
     // Adding zero turns -0 into 0.
-    if x >= rubric.low && x <= rubric.high { Ok(x + 0.0) } else { Err(Unreadable::OutOfRange) }
+    if x >= rubric.low && x <= rubric.high {
+        Ok((x + 0.0, place.clone()))
+    } else {
+        Err(Unreadable::OutOfRange)
+    }
 }
 
 fn same(a: f64, b: f64) -> bool {

@@ -5,8 +5,9 @@ use std::borrow::Cow;
 /// Longest piece of an answer that is looked at, in bytes: ratings come last and are short.
 pub(super) const CAP: usize = 16 * 1024;
 
-/// `text` without `<think>...</think>`; thinking that was never opened or never closed goes too.
-pub(super) fn without_thinking(text: &str) -> Cow<'_, str> {
+/// `text` without `<think>...</think>`; thinking that was never opened or never closed goes too. And from which
+/// byte of `text` on nothing was left out, so that what is found there has its place counted from the end.
+pub(super) fn without_thinking(text: &str) -> (Cow<'_, str>, usize) {
     const MARK: &str = "think>";
     let mut kept = String::new();
     let mut thinking = false;
@@ -24,12 +25,13 @@ pub(super) fn without_thinking(text: &str) -> Cow<'_, str> {
         }
     }
     if from == 0 && !thinking {
-        return Cow::Borrowed(text);
+        return (Cow::Borrowed(text), 0);
     }
-    if !thinking {
-        kept.push_str(&text[from..]);
+    if thinking {
+        return (Cow::Owned(kept), text.len());
     }
-    Cow::Owned(kept)
+    kept.push_str(&text[from..]);
+    (Cow::Owned(kept), from)
 }
 
 /// The last `cap` bytes of `text`, from a character boundary on.
