@@ -360,7 +360,7 @@ def test_a_plan_is_honest(journal):
     with RatingServer() as server:
         run(server, journal, samples[:40])
         later = plan_rating(pool(60), MODEL, api_base=server.base, journal_path=journal)
-        assert (later.stored, later.to_rate, later.calibrated) == (30, 30, True)
+        assert (later.stored, later.to_rate, later.basis) == (30, 30, "30 stored answers")
         sent = server.ledger[0].messages
         real = sum(len(m["content"]) for m in sent) // 4
         assert later.input_tokens == pytest.approx(30 * real, rel=0.02)

@@ -48,7 +48,8 @@ def tell_plan(
     pool = read_pool(list(source), **pool_options)
     folder = run_dir or default_run_dir(pool.inputs[0])
     options = {**rating_options, "journal_path": folder / JOURNAL}
-    click.echo(_plan(pool.conversations(), model, options).describe(rating_options.get("rpm")))
+    plan = _plan(pool.conversations(), model, options)
+    click.echo(plan.describe(rating_options.get("rpm"), rating_options.get("tpm")))
 
 
 def _plan(
@@ -75,7 +76,7 @@ def asker(*, quiet: bool = False, yes: bool = False) -> Callable[..., Ratings]:
     ) -> Ratings:
         say: Callable[[str], None] = _silent if quiet else _say
         plan = _plan(conversations, model, options)
-        say(plan.describe(options.get("rpm")))
+        say(plan.describe(options.get("rpm"), options.get("tpm")))
         _confirm(plan, yes=yes or options.get("max_cost") is not None)
         try:
             with _progress_line(quiet) as show:

@@ -27,12 +27,21 @@ class Price:
         output: per output token.
         cached: per input token read from the provider's cache.
         source: where the price comes from, in words.
+        batch: per input and per output token through the provider's batch files; None = not said.
     """
 
     input: float
     output: float
     cached: float
     source: str
+    batch: tuple[float, float] | None = None
+
+    @property
+    def by_batch(self) -> Price:
+        """The price of batch files; this price where the list does not say."""
+        if self.batch is None:
+            return self
+        return Price(*self.batch, self.batch[0], self.source)
 
     def cost(self, input_tokens: int, output_tokens: int, cached_tokens: int = 0) -> float:
         """Dollars: `(in - cached) p_in + cached p_cached + out p_out`."""
@@ -91,7 +100,16 @@ def _listed(model: str) -> Price | None:
         return None
     cached = entry.get("cache_read_input_token_cost")
     cached = float(cached) if isinstance(cached, int | float) else float(rates[0])
-    return Price(float(rates[0]), float(rates[1]), cached, f"the price list of litellm {version}")
+    batch = entry.get("input_cost_per_token_batches"), entry.get("output_cost_per_token_batches")
+    return Price(
+        float(rates[0]),
+        float(rates[1]),
+        cached,
+        f"the price list of litellm {version}",
+        (float(batch[0]), float(batch[1]))
+        if all(isinstance(b, int | float) for b in batch)
+        else None,
+    )
 
 
 @lru_cache(maxsize=1)

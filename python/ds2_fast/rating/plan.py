@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ds2_fast.rating.endpoint import Endpoint
 from ds2_fast.rating.jobs import BEYOND_LIMIT, EMPTY, Jobs
 from ds2_fast.rating.money import Price
-from ds2_fast.rating.render import BYTES_PER_TOKEN
 from ds2_fast.rating.stored import Stored
+from ds2_fast.rating.tokens import TokenRate, estimate_rate
 
-# Four numbers and their names in JSON; models that indent or fence take a little more.
-_OUTPUT_TOKENS = 40.0
 _CALIBRATION_ANSWERS = 20
+_SOLID = 1e-3
 
 
 @dataclass(frozen=True)
@@ -30,13 +30,14 @@ class RatingPlan:
         truncated: rows too long to go out whole.
         stored: requests whose answer is in the journal already.
         to_rate: requests left: one for each distinct sample and repeat.
-        input_tokens: estimate of all input tokens to be bought: bytes / 3.6, corrected by the real
-            usage of stored answers if there are 20 or more.
+        input_tokens: estimate of all input tokens to be bought: by the real usage of stored answers
+            if there are 20 or more, else counted on up to 2,000 samples.
         output_tokens: estimate of all output tokens.
         price: dollars per token; None = unknown.
         cost: estimate of the dollars still to be spent; None if the price is unknown.
         spent: dollars spent according to the journal.
-        calibrated: whether stored answers corrected the estimate.
+        basis: what the estimate is from, in words.
+        error: half width of the 95 % interval of the input tokens, as a share; None = not known.
     """
 
     model: str
@@ -54,13 +55,23 @@ class RatingPlan:
     price: Price | None
     cost: float | None
     spent: float
-    calibrated: bool
+    basis: str
+    error: float | None
 
-    def minutes(self, rpm: float) -> float:
-        """Minutes the requests take at `rpm` requests a minute."""
-        return self.to_rate / rpm
+    @property
+    def batch_cost(self) -> float | None:
+        """Dollars through the provider's batch files; None where no price of it is known."""
+        if self.price is None or self.price.batch is None:
+            return None
+        return self.price.by_batch.cost(self.input_tokens, self.output_tokens)
 
-    def describe(self, rpm: float | None = None) -> str:
+    def minutes(self, rpm: float | None = None, tpm: float | None = None) -> float:
+        """Minutes it takes at `rpm` requests and `tpm` tokens a minute; None = no limit."""
+        requests = 0.0 if rpm is None else self.to_rate / rpm
+        tokens = 0.0 if tpm is None else (self.input_tokens + self.output_tokens) / tpm
+        return max(requests, tokens)
+
+    def describe(self, rpm: float | None = None, tpm: float | None = None) -> str:
         """The plan in a few lines for people."""
         each = f" ({self.repeats} for each sample)" if self.repeats > 1 else ""
         what = [f"{self.rows:,} rows", f"{self.to_rate:,} to rate{each}"]
@@ -71,17 +82,21 @@ class RatingPlan:
             (self.truncated, "to be shortened"),
         )
         what += [f"{count:,} {name}" for count, name in counts if count]
-        basis = "stored answers" if self.calibrated else f"{BYTES_PER_TOKEN} bytes a token"
+        sure = "" if not self.error or self.error < _SOLID else f", ± {self.error:.1%}"
         lines = [
             f"model    {self.model} at {self.endpoint}",
             f"prompt   {self.prompt}",
             f"samples  {', '.join(what)}",
             f"tokens   about {self.input_tokens:,} in, {self.output_tokens:,} out "
-            f"(an estimate from {basis})",
+            f"(an estimate from {self.basis}{sure})",
             f"cost     {self._cost_line()}",
         ]
-        if rpm is not None:
-            lines.append(f"time     {self.minutes(rpm):,.1f} minutes at {rpm:,g} requests a minute")
+        if self.batch_cost is not None:
+            lines.append(f"batch    about ${self.batch_cost:,.2f} by `ds2-fast rate batch-export`")
+        pace = [f"{rpm:,.0f} requests a minute"] if rpm is not None else []
+        pace += [f"{tpm:,.0f} tokens a minute"] if tpm is not None else []
+        if pace:
+            lines.append(f"time     {self.minutes(rpm, tpm):,.1f} minutes at {' and '.join(pace)}")
         return "\n".join(lines)
 
     def _cost_line(self) -> str:
@@ -107,15 +122,12 @@ def make_plan(jobs: Jobs, stored: Stored, endpoint: Endpoint, price: Price | Non
         The plan.
     """
     asked = jobs.job_of_row
-    real_in, real_out, factor = 0.0, _OUTPUT_TOKENS, 1.0
     known = [(jobs.sizes[job], usage) for job, usage in stored.usage(jobs)]
-    calibrated = len(known) >= _CALIBRATION_ANSWERS
-    if calibrated:
-        real_in = sum(usage[0] for _, usage in known)
-        factor = real_in / (sum(size for size, _ in known) / BYTES_PER_TOKEN)
-        real_out = sum(usage[1] for _, usage in known) / len(known)
-    tokens_in = round(sum(jobs.sizes[job] for job in stored.todo) / BYTES_PER_TOKEN * factor)
-    tokens_out = round(real_out * len(stored.todo))
+    rate = measured_rate(known) or estimate_rate(jobs, stored.todo)
+    tokens_in = round(
+        sum(jobs.sizes[job] for job in stored.todo) * rate.per_byte + len(stored.todo) * rate.frame
+    )
+    tokens_out = round(rate.output * len(stored.todo))
     return RatingPlan(
         model=jobs.asking.model,
         endpoint=endpoint.shown,
@@ -132,5 +144,23 @@ def make_plan(jobs: Jobs, stored: Stored, endpoint: Endpoint, price: Price | Non
         price=price,
         cost=None if price is None else price.cost(tokens_in, tokens_out),
         spent=stored.spent(price),
-        calibrated=calibrated,
+        basis=rate.basis,
+        error=rate.error,
     )
+
+
+def measured_rate(known: Sequence[tuple[int, tuple[int, int, int]]]) -> TokenRate | None:
+    """The rate of stored answers.
+
+    Args:
+        known: (bytes of the request, tokens) of each.
+
+    Returns:
+        The rate; None below 20 answers.
+    """
+    if len(known) < _CALIBRATION_ANSWERS:
+        return None
+    sizes = sum(size for size, _ in known)
+    per_byte = sum(usage[0] for _, usage in known) / sizes
+    output = sum(usage[1] for _, usage in known) / len(known)
+    return TokenRate(per_byte, 0.0, output, None, f"{len(known):,} stored answers")

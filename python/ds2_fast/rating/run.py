@@ -27,6 +27,7 @@ from ds2_fast.rating.prompt import Prompt, load_prompt
 from ds2_fast.rating.render import BYTES_PER_TOKEN, Conversation
 from ds2_fast.rating.result import RATED, SKIPPED, Ratings, build_frame, count_status
 from ds2_fast.rating.rules import Rules, Stop
+from ds2_fast.rating.sketch import SKETCH_FROM, sketch_plan
 from ds2_fast.rating.stored import Stored, find_stored
 from ds2_fast.rating.summary import summarize
 from ds2_fast.rating.transport import Transport
@@ -116,8 +117,10 @@ def plan_run(
     setup: Setup, conversations: Sequence[Conversation], journal_path: Path | None
 ) -> RatingPlan:
     """Count what a run would ask and estimate what it would cost."""
-    jobs = setup.jobs(conversations)
     loaded = load_journal(journal_path) if journal_path is not None else Loaded()
+    if not loaded.records and len(conversations) >= SKETCH_FROM:
+        return sketch_plan(setup, conversations)
+    jobs = setup.jobs(conversations)
     stored = setup.stored(jobs, loaded)
     return make_plan(jobs, stored, setup.endpoint, setup.price)
 
