@@ -46,6 +46,7 @@ REFUSALS = {
     ),
     "400": (400, "Something about this request is wrong", "invalid_request_error", None),
     "422": (422, "Unprocessable sample", "invalid_request_error", None),
+    "logprobs": (400, "Invalid value for top_logprobs", "invalid_request_error", "invalid_value"),
     "context": (
         400,
         "This model's maximum context length is 8192 tokens.",

@@ -52,14 +52,23 @@ def test_it_rates_a_pool_into_a_file(pool, tmp_path):
         )
         assert (again.stdout, again.stderr) == ("", "")
         assert server.requests == 20
-        assert pl.read_parquet(tmp_path / "x.parquet").equals(frame)
+    written = pl.read_parquet(tmp_path / "x.parquet")
+    assert written.columns == [
+        "rating_m", "rating_m_ev", "rating_m_p", "rating_m_raw_rarity", "rating_m_raw_complexity",
+        "rating_m_raw_informativeness", "rating_m_raw_overall", "rating_m_why", "rating_m_key",
+        "truncated", "flag_inject",
+    ]  # fmt: skip
+    assert written["rating_m"].to_list() == frame["score"].to_list()
+    assert written["rating_m_why"].null_count() == 20
+    about = json.loads(pl.read_parquet_metadata(tmp_path / "x.parquet")["ds2_fast"])
+    assert about["m"]["prompt"]["name"] == "ds2-fast-v1"
 
 
 def test_it_asks_before_it_spends(pool):
     dear = ("--model", "nobody/m", "--price-in", 1000, "--price-out", 1000)
     refused = invoke(pool, *dear)
     assert refused.exit_code == 2
-    assert "--yes or --max-cost" in refused.output and "about $8.69" in refused.output
+    assert "--yes or --max-cost" in refused.output and "about $8.68" in refused.output
     unknown = invoke(pool, "--model", "nobody/m")
     assert unknown.exit_code == 2 and "an unknown sum" in unknown.output
     plan = invoke(pool, *dear, "--dry-run", "--rpm", 10)

@@ -71,8 +71,8 @@ def test_a_run_is_aligned_with_its_pool_and_resumes_for_free(journal):
         sent = {e.messages[1]["content"]: by_key[content_key(e.messages)] for e in server.ledger}
     frame = ratings.frame
     assert frame.columns == [
-        "rarity", "complexity", "informativeness", "overall", "score", "status", "truncated",
-        "flag_delim", "flag_inject", "key",
+        "rarity", "complexity", "informativeness", "overall", "score", "expected", "chances",
+        "expected_from", "status", "truncated", "flag_delim", "flag_inject", "key",
     ]  # fmt: skip
     assert [str(t) for t in frame.dtypes[:5]] == ["Float32"] * 4 + ["Int8"]
     assert statuses(ratings) == ["ok"] * 80 + ["empty_sample"] + ["ok"] * 2 + ["skipped"] * 3

@@ -271,22 +271,6 @@ def curate(
         ValueError: if a value is out of range.
     """
 
-def posteriors(
-    scores: NDArray[np.int8],
-    neighbors: NDArray[np.uint32],
-    T: NDArray[np.float64],
-    p: NDArray[np.float64],
-    k: int,
-    beta: float,
-    noise_share: float,
-    rows: list[int],
-) -> NDArray[np.float64]:
-    """Posterior of the true score of some rows, float64 `(rows, K)`: what `curate` decides by.
-
-    Raises:
-        ValueError: if a value is out of range.
-    """
-
 class _ShareChoice(TypedDict):
     noise_share: float
     low: float

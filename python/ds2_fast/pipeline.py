@@ -28,7 +28,7 @@ from ds2_fast.rundir import write_json
 from ds2_fast.safeguards import Fill, Safeguards
 from ds2_fast.scoring import Rater, pool_scores, rate_pool
 from ds2_fast.sizes import parse_sizes, sized
-from ds2_fast.source import open_pool, record_source
+from ds2_fast.source import open_pool, record_pool, record_source
 from ds2_fast.transition import Transition
 from ds2_fast.trust import Trust
 
@@ -314,16 +314,68 @@ def rate(
         RatingError: if the provider refuses, or too many answers could not be read.
         BudgetReachedError: if the cap is reached; the same call with a higher cap goes on.
     """
+    said = {model: dict(rating_options or {})}
+    return rate_with(
+        data,
+        said,
+        output=output,
+        run_dir=run_dir,
+        pool_options=pool_options,
+        ask=ask,
+        narrator=narrator,
+    )[model]
+
+
+def rate_with(
+    data: object,
+    raters: Mapping[str, Mapping[str, Any]],
+    *,
+    output: str | Path | None = None,
+    run_dir: str | Path | None = None,
+    pool_options: Mapping[str, Any] | None = None,
+    ask: Callable[..., Ratings] | None = None,
+    narrator: Narrator = QUIET,
+) -> dict[str, Ratings]:
+    """Rate every sample of a pool with several LLMs, one after the other, into one journal.
+
+    Args:
+        data: the pool, see `select`.
+        raters: further arguments of `ds2_fast.rating.rate` for each model. A `max_cost` is a cap on
+            all of them together, since it is one on the journal.
+        output: parquet file that gets the ratings, with the samples' ids: the columns of
+            `ds2_fast.rating.columns`, those of every model under its own name.
+        run_dir: see `rate`.
+        pool_options: see `select`.
+        ask: called in place of `ds2_fast.rating.rate`, with the same arguments.
+        narrator: is told what happens.
+
+    Returns:
+        The ratings by model, in the order given.
+
+    Raises:
+        PoolError: if the pool cannot be read, or the output is the pool or no `.parquet`.
+        RatingError: if a provider refuses, or too many answers could not be read.
+        BudgetReachedError: if the cap is reached; the same call with a higher cap goes on.
+    """
+    from ds2_fast.rating.columns import slugs
+
     pool, folder = open_pool(data, run_dir, pool_options, narrator)
     _check_file(pool, output, ".parquet")
+    names = slugs(tuple(raters))
     with open_line(folder, narrator) as line:
-        ratings = rate_pool(line, pool, Rater(model, rating_options or {}, ask)).value
+        record_pool(line, pool, pool_options)
+        rated = {
+            model: rate_pool(
+                line, pool, Rater(model, options, ask), name if len(raters) > 1 else ""
+            ).value
+            for name, (model, options) in zip(names, raters.items(), strict=True)
+        }
         if output is not None:
-            ids = [] if pool.ids is None else [pool.ids.alias("id")]
-            with atomic_path(output) as temporary:
-                ratings.frame.select(*ids, *ratings.frame.columns).write_parquet(temporary)
-            narrator.done("wrote", f"{len(ratings.frame):,} ratings to {output}")
-        return ratings
+            from ds2_fast.rated_runs import write_ratings
+
+            write_ratings(pool, dict(zip(names, rated.values(), strict=True)), output)
+            narrator.done("wrote", f"{len(pool):,} ratings to {output}")
+        return rated
 
 
 def embed(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
@@ -70,8 +70,14 @@ def pool_scores(
     return scores, None
 
 
-def rate_pool(line: Line, pool: Pool, rater: Rater) -> Stage[Ratings]:
+def rate_pool(line: Line, pool: Pool, rater: Rater, name: str = "") -> Stage[Ratings]:
     """Rate a pool; an answer that was bought before is never bought again.
+
+    Args:
+        line: the run.
+        pool: its pool.
+        rater: who is asked.
+        name: of the rater, where there are several in one run: each has a stage of its own.
 
     Raises:
         RatingError: if the provider refuses, too many answers could not be read, or the rater is
@@ -83,13 +89,20 @@ def rate_pool(line: Line, pool: Pool, rater: Rater) -> Stage[Ratings]:
     ask = _offline if rater.offline else rater.ask or rate
     options = dict(rater.options)
     conversations = pool.conversations()
+    stage_name = f"rating-{name}" if name else "rating"
+    artifact = replace(
+        artifacts.RATINGS,
+        files=tuple(file.replace("ratings", f"ratings-{name}") for file in artifacts.RATINGS.files)
+        if name
+        else artifacts.RATINGS.files,
+    )
     if options.get("retry_null"):
-        line.run.forget("rating")
+        line.run.forget(stage_name)
 
     def stage() -> Stage[Ratings]:
         return line.stage(
-            "rating",
-            artifacts.RATINGS,
+            stage_name,
+            artifact,
             lambda _: ask(
                 conversations, rater.model, journal_path=line.run.path / JOURNAL, **options
             ),
@@ -100,9 +113,9 @@ def rate_pool(line: Line, pool: Pool, rater: Rater) -> Stage[Ratings]:
         )
 
     ratings = stage()
-    if ratings.reused and ratings.value.summary["null_share"] > _argument("max_null", options):
+    if ratings.reused and ratings.value.summary["null_share"] > argument("max_null", options):
         # Good enough for an earlier run; this one says why not.
-        line.run.forget("rating")
+        line.run.forget(stage_name)
         ratings = stage()
     return ratings
 
@@ -112,12 +125,12 @@ def _identity(options: Mapping[str, Any]) -> dict[str, Any]:
     from ds2_fast.rating.endpoint import open_endpoint
     from ds2_fast.rating.prompt import load_prompt
 
-    prompt = load_prompt(_argument("prompt", options))
+    prompt = load_prompt(argument("prompt", options))
     # Its id, not its address, which may hold a secret.
     endpoint = open_endpoint(
-        _argument("api_base", options), label=_argument("endpoint_label", options)
+        argument("api_base", options), label=argument("endpoint_label", options)
     )
-    said = {name: _argument(name, options) for name in _IDENTITY}
+    said = {name: argument(name, options) for name in _IDENTITY}
     return {
         **said,
         "endpoint": endpoint.id,
@@ -126,7 +139,7 @@ def _identity(options: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _argument(name: str, options: Mapping[str, Any]) -> Any:  # noqa: ANN401
+def argument(name: str, options: Mapping[str, Any]) -> Any:  # noqa: ANN401
     """The value that `ds2_fast.rating.rate` will see."""
     from ds2_fast.rating import rate
 

@@ -76,12 +76,7 @@ def record_source(
         options: how the pool was read.
         features: its features.
     """
-    line.run.manifest["pool"] = {
-        "inputs": [name if name == "-" else str(Path(name).absolute()) for name in pool.inputs],
-        "options": json.loads(json.dumps(dict(options or {}), default=str)),
-        "rows": len(pool),
-        "files": [[name, *_state(name)] for name in map(os.path.abspath, pool.sources)],
-    }
+    record_pool(line, pool, options)
     source = features.source
     rows, dim = features.rows.shape
     line.run.manifest["features"] = {
@@ -93,6 +88,23 @@ def record_source(
         "allow_zero": features.allow_zero,
         "embedder": None if features.embedder is None else list(features.embedder),
         "comparison": features.comparison and features.comparison.to_dict(),
+    }
+    line.run.write_manifest()
+
+
+def record_pool(line: Line, pool: Pool, options: Mapping[str, Any] | None) -> None:
+    """Write into the manifest where the pool came from.
+
+    Args:
+        line: the run.
+        pool: its pool.
+        options: how it was read.
+    """
+    line.run.manifest["pool"] = {
+        "inputs": [name if name == "-" else str(Path(name).absolute()) for name in pool.inputs],
+        "options": json.loads(json.dumps(dict(options or {}), default=str)),
+        "rows": len(pool),
+        "files": [[name, *_state(name)] for name in map(os.path.abspath, pool.sources)],
     }
     line.run.write_manifest()
 

@@ -26,19 +26,17 @@ _PLAIN_SECONDS = 30.0
 
 def tell_plan(
     source: Sequence[str],
-    model: str,
+    raters: Mapping[str, Mapping[str, Any]],
     *,
     pool_options: Mapping[str, Any],
-    rating_options: Mapping[str, Any],
     run_dir: Path | None,
 ) -> None:
     """Print on stdout what rating a pool would ask and cost; nothing is written.
 
     Args:
         source: the pool.
-        model: the rating model.
+        raters: arguments of `ds2_fast.rating.rate` for each rating model.
         pool_options: how the pool is to be read.
-        rating_options: arguments of `ds2_fast.rating.rate`.
         run_dir: where answers of earlier runs may be; None for beside the pool.
     """
     from ds2_fast.line import default_run_dir
@@ -47,9 +45,15 @@ def tell_plan(
 
     pool = read_pool(list(source), **pool_options)
     folder = run_dir or default_run_dir(pool.inputs[0])
-    options = {**rating_options, "journal_path": folder / JOURNAL}
-    plan = _plan(pool.conversations(), model, options)
-    click.echo(plan.describe(rating_options.get("rpm"), rating_options.get("tpm")))
+    conversations = pool.conversations()
+    plans = []
+    for model, said in raters.items():
+        plan = _plan(conversations, model, {**said, "journal_path": folder / JOURNAL})
+        click.echo(plan.describe(said.get("rpm"), said.get("tpm")))
+        plans.append(plan)
+    known = [plan.cost for plan in plans if plan.cost is not None]
+    if len(plans) > 1 and len(known) == len(plans):
+        click.echo(f"all      about ${sum(known):,.2f}")
 
 
 def _plan(

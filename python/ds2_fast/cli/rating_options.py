@@ -6,7 +6,8 @@ import inspect
 import json
 import re
 from collections.abc import Callable
-from typing import Any, ClassVar, TypeVar
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar, overload
 
 import click
 
@@ -154,19 +155,45 @@ OPTION_NAMES = tuple(
 """The arguments of `ds2_fast.rating.rate` that have a flag."""
 
 
-def rate_options(function: F) -> F:
+_SEVERAL: tuple[Callable[[Callable[..., Any]], Callable[..., Any]], ...] = (
+    click.option(
+        "--model", multiple=True, metavar="NAME",
+        help="Rating model by its litellm name, provider/model; repeat it for several.",
+    ),
+    click.option(
+        "--raters", type=click.Path(path_type=Path), metavar="FILE.toml",
+        help="Several raters with options of their own.",
+    ),
+    *_OPTIONS[1:],
+)  # fmt: skip
+
+
+@overload
+def rate_options(function: F) -> F: ...
+
+
+@overload
+def rate_options(*, several: bool) -> Callable[[F], F]: ...
+
+
+def rate_options(function: F | None = None, *, several: bool = False) -> F | Callable[[F], F]:
     """Give a command all flags of rating.
 
     They arrive as keywords under the names of `ds2_fast.rating.rate`'s arguments, and `dry_run` and
-    `yes`; `model` is None if it was not given. Pass them on to `ds2_fast.cli.rate.rate_into`.
+    `yes`; `model` is None if it was not given.
 
     Args:
         function: the command's function.
+        several: `--model` may be repeated, and is a tuple; `raters` is a file that names more.
 
     Returns:
         The same function with options.
     """
-    decorated: Callable[..., Any] = function
-    for option in reversed(_OPTIONS):
-        decorated = option(decorated)
-    return decorated  # type: ignore[return-value]
+
+    def decorate(function: F) -> F:
+        decorated: Callable[..., Any] = function
+        for option in reversed(_SEVERAL if several else _OPTIONS):
+            decorated = option(decorated)
+        return decorated  # type: ignore[return-value]
+
+    return decorate if function is None else decorate(function)

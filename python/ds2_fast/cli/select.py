@@ -103,8 +103,7 @@ def _tell_plan(
         return
     tell_plan(
         pool,
-        options["model"],
+        {options["model"]: rating_options},
         pool_options=pool_options,
-        rating_options=rating_options,
         run_dir=options["run_dir"],
     )

@@ -15,7 +15,7 @@ import json
 import os
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,6 +41,7 @@ class Header:
         limit: how many rows of the pool; None = all.
         price: dollars per token; None = unknown.
         started: seconds since the epoch.
+        entry: the `run` object as it is written.
     """
 
     asking: Asking
@@ -49,6 +50,7 @@ class Header:
     limit: int | None
     price: Price | None
     started: float
+    entry: Mapping[str, Any] = field(repr=False, compare=False)
 
     @property
     def id(self) -> str:
@@ -57,6 +59,16 @@ class Header:
         shape = [asking.model, asking.endpoint, asking.prompt.digest, dict(asking.params)]
         text = json.dumps([*shape, asking.max_bytes, asking.prompt.classes], sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
+
+
+def reopen(journal: Journal, header: Header) -> None:
+    """Open a run of before once more: the answers that follow belong to it.
+
+    Raises:
+        OSError: if the journal cannot be written.
+    """
+    now = {"t": round(time.time(), 3), "pid": os.getpid(), "to_rate": 0}
+    journal.append({"run": {**header.entry, **now}})
 
 
 def write_header(journal: Journal, setup: Setup, plan: RatingPlan, price: Price | None) -> Header:
@@ -114,6 +126,7 @@ def read_header(entry: Mapping[str, Any]) -> Header:
         entry["limit"],
         None if price is None else Price(price[0], price[1], price[2], "the journal"),
         entry["t"],
+        entry,
     )
 
 

@@ -197,7 +197,10 @@ def _check_names(prompt: Prompt, fail: Callable[[str], RatingError]) -> None:
         _core.parse_answer("", list(prompt.names), *map(float, prompt.scale))
     except ValueError as error:
         raise fail(str(error)) from error
-    reserved = {"score", "status", "truncated", "flag_inject", "flag_delim", "key", "id"}
+    reserved = {
+        "score", "status", "truncated", "flag_inject", "flag_delim", "key", "id", "expected",
+        "chances", "expected_from",
+    }  # fmt: skip
     if taken := [c for i, c in enumerate(prompt.columns) if c in {*reserved, *prompt.columns[:i]}]:
         raise fail(f"a criterion would be the column `{taken[0]}`, which is taken")
 

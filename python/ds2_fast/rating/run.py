@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -111,6 +112,15 @@ def set_up(
     )
     price = find_price(model, endpoint, price_in, price_out)
     return Setup(asking, endpoint, price, limit, retry_null, expected, repeats)
+
+
+def set_up_from(model: str, options: Mapping[str, Any]) -> Setup:
+    """`set_up` from arguments of `rate`, those left out at their defaults, the others unread."""
+    from ds2_fast.rating import rate
+
+    defaults = inspect.signature(rate).parameters
+    named = [n for n, p in inspect.signature(set_up).parameters.items() if p.kind is p.KEYWORD_ONLY]
+    return set_up(model, **{name: options.get(name, defaults[name].default) for name in named})
 
 
 def plan_run(

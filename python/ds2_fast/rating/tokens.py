@@ -72,7 +72,9 @@ def estimate_rate(jobs: Jobs, todo: Sequence[int], stand_for: int | None = None)
     tokens = np.array([system + len(encoding.encode_ordinary(jobs.user(job))) for job in drawn])
     sizes = np.array([jobs.sizes[job] for job in drawn])
     per_byte = float(tokens.sum() / sizes.sum())
-    left = 1 - len(drawn) / max(stand_for or 0, len(todo))  # nothing is uncertain where all are counted
+    left = 1 - len(drawn) / max(
+        stand_for or 0, len(todo)
+    )  # nothing is uncertain where all are counted
     spread = (tokens - per_byte * sizes).std() * math.sqrt(left / len(drawn)) / tokens.mean()
     return TokenRate(
         per_byte,
