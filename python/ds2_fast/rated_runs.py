@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +17,9 @@ from ds2_fast.scoring import JOURNAL
 from ds2_fast.source import reopen_pool
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from ds2_fast.pool import Pool
     from ds2_fast.rating.batch import Imported
     from ds2_fast.rating.plan import RatingPlan
@@ -103,6 +106,25 @@ def _collect(pool: Pool, journal: Path) -> dict[str, Ratings]:
             ratings.append(Ratings(frame, asking.prompt.num_classes, summary))
     names = slugs([found.summary["model"] for found in ratings])
     return dict(zip(names, ratings, strict=True))
+
+
+def collect_ratings(
+    pool: Pool, journal: Path, *, but: Collection[str] = ()
+) -> list[NDArray[np.int8]]:
+    """The classes other raters of a journal gave a pool.
+
+    Args:
+        pool: the pool.
+        journal: may not exist.
+        but: models to leave out.
+
+    Returns:
+        int8 `(N,)` for each way of asking that has answered, -1 = unrated.
+    """
+    if not journal.is_file():
+        return []
+    found = _collect(pool, journal).values()
+    return [ratings.scores for ratings in found if ratings.summary["model"] not in but]
 
 
 def write_ratings(

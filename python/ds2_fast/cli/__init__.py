@@ -18,6 +18,7 @@ from ds2_fast.terminal import printable
 COMMANDS = {
     "select": "Choose the best n samples of a pool: rate, embed, curate, select.",
     "rate": "Rate every sample of a pool with an LLM.",
+    "rerate": "Ask a stronger LLM where its ratings can change a selection.",
     "embed": "Embed every sample of a pool.",
     "curate": "Correct the scores of a pool, without selecting.",
     "raters": "Compare several raters of one pool.",

@@ -64,6 +64,19 @@ def _plan(
     return plan_rating(conversations, model, **asked)
 
 
+def teller() -> Callable[..., Ratings]:
+    """Make what prints the plan on stdout and ends the command, in place of rating."""
+
+    def tell(
+        conversations: Sequence[Sequence[tuple[str, str]]], model: str, **options: Any
+    ) -> Ratings:
+        plan = _plan(conversations, model, options)
+        click.echo(plan.describe(options.get("rpm"), options.get("tpm")))
+        raise click.exceptions.Exit(0)
+
+    return tell
+
+
 def asker(*, quiet: bool = False, yes: bool = False) -> Callable[..., Ratings]:
     """Make what a command calls in place of `ds2_fast.rating.rate`.
 

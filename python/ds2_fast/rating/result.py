@@ -124,12 +124,12 @@ def build_frame(jobs: Jobs, results: Mapping[str, Record]) -> pl.DataFrame:
         score.set(score < 0, None),
         pl.Series("expected", mean[at]).fill_nan(None),
         pl.select(pl.when(~unknown).then(lists).alias("chances")).to_series(),
-        pl.Series("expected_from", np.array(found.source, dtype=object)[at], dtype=pl.String),
-        pl.Series("status", said[said_at], dtype=pl.String),
+        pl.Series("expected_from", [found.source[i] for i in at], dtype=pl.String),
+        pl.Series("status", said[said_at].tolist(), dtype=pl.String),
         pl.Series("truncated", jobs.truncated | found.half[at]),
         pl.Series("flag_delim", jobs.flag_delim),
         pl.Series("flag_inject", jobs.flag_inject()),
-        pl.Series("key", keys[at], dtype=pl.String),
+        pl.Series("key", keys[at].tolist(), dtype=pl.String),
     )
 
 
