@@ -165,6 +165,30 @@ def test_the_probe_measures_what_a_plea_brings(tmp_path, swayed, uplift):
     assert len(ratings.frame) == 30 and ratings.frame["overall"].to_list() == [2.0] * 30
 
 
+def test_a_large_pool_is_planned_at_a_glance_and_rightly(monkeypatch):
+    from ds2_fast.rating import plan_rating, sketch
+    from ds2_fast.rating import run as running
+
+    rng = np.random.default_rng(0)
+    samples = [
+        [("user", f"Question {i}?"), ("assistant", "word " * int(rng.lognormal(4, 1)))]
+        for i in range(12_000)
+    ]
+    samples[7], samples[8] = samples[6], []
+    quick = plan_rating(samples, "openai/gpt-4o-mini")
+    assert 0 < quick.error < 0.02
+    monkeypatch.setattr(running, "SKETCH_FROM", len(samples) + 1)
+    whole = plan_rating(samples, "openai/gpt-4o-mini")
+    exact = ("rows", "to_rate", "duplicates", "empty", "output_tokens", "stored")
+    assert [getattr(quick, n) for n in exact] == [getattr(whole, n) for n in exact]
+    monkeypatch.setattr(sketch, "COUNTED", len(samples))
+    monkeypatch.setattr("ds2_fast.rating.tokens.COUNTED", len(samples))
+    counted = plan_rating(samples, "openai/gpt-4o-mini").input_tokens
+    assert abs(quick.input_tokens / counted - 1) < 2 * quick.error
+    assert abs(whole.input_tokens / counted - 1) < 2 * whole.error
+    assert whole.batch_cost == pytest.approx(whole.cost / 2)
+
+
 def test_the_estimate_is_within_five_percent_of_real_usage(tmp_path):
     from ds2_fast.rating import plan_rating
 

@@ -160,7 +160,7 @@ def test_money_ends_it_and_what_was_bought_counts(run):
     assert found.report["stopped_by_budget"]
     assert 0 < found.report["cost"] <= 5.0
     assert found.report["rated"] == round(found.report["cost"] / 0.053)
-    assert found.report["candidates"] > found.report["rated"]
+    assert found.report["asked"] > found.report["rated"]
 
 
 def test_raters_that_disagree_are_asked_about_first(run):
@@ -181,14 +181,25 @@ def test_raters_that_disagree_are_asked_about_first(run):
     assert row in after.rows
 
 
+def test_a_panel_of_raters_is_rerated_too(tmp_path):
+    noise = np.random.default_rng(5).choice([-1, 0, 0, 0, 1], len(TRUTH))
+    second = pl.Series("second", np.clip(TRUTH + noise, 0, 5).astype(np.int8))
+    FRAME.with_columns(second).write_parquet(tmp_path / "pool.parquet")
+    run, columns = tmp_path / "run", ["rating", "second"]
+    ds2_fast.select(tmp_path / "pool.parquet", N, score_col=columns, space="lexical", run_dir=run)
+    before = pl.read_parquet(run / "scores.parquet").filter("ds2_selected")["ds2_index"].to_numpy()
+    found = rerate(run, "mine", Budget(100), rating_options={"rater": true_rater()})
+    assert TRUTH[found.chosen].mean() > TRUTH[before].mean()
+
+
 def test_what_cannot_be_rerated_says_why(run, tmp_path):
     with pytest.raises(RatingError, match="has 3 classes, the run has 6"):
         prompt = tmp_path / "p.toml"
         prompt.write_text('name="x"\nuser="{sample}"\noverall="Sum"\nscale=[1,3]\n')
         rerate(run, "mine", Budget(5), rating_options={"prompt": str(prompt)})
-    manifest = json.loads((run / "manifest.json").read_text())
-    manifest["settings"]["preset"] = "paper"
-    (run / "manifest.json").write_text(json.dumps(manifest))
+    report = json.loads((run / "report.json").read_text())
+    report["settings"]["preset"] = "paper"
+    (run / "report.json").write_text(json.dumps(report))
     with pytest.raises(RunError, match="the preset `paper` does not rank by expected scores"):
         rerate(run, "mine", Budget(5))
 

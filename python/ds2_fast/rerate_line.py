@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ds2_fast import _core, artifacts
-from ds2_fast.curation import Curated
-from ds2_fast.errors import BudgetReachedError, RunError
-from ds2_fast.knn import Neighbors
+from ds2_fast.atomic import atomic_path
+from ds2_fast.beliefs import find_beliefs
+from ds2_fast.errors import BudgetReachedError, RatingError, RunError
+from ds2_fast.explaining.finished import FinishedRun, open_finished
 from ds2_fast.line import Line, open_line
 from ds2_fast.presets import PRESETS
 from ds2_fast.progress import QUIET, Narrator
 from ds2_fast.quotas import read_groups
 from ds2_fast.rated_runs import collect_ratings
 from ds2_fast.rerating import Verdict, find_gain, pick_rows, weigh
-from ds2_fast.rundir import Artifact, write_json
+from ds2_fast.rundir import write_json
 from ds2_fast.safeguards import Safeguards, apply_safeguards
 from ds2_fast.scoring import JOURNAL
 from ds2_fast.selection import rank_samples
 from ds2_fast.source import reopen_pool
-from ds2_fast.transition import Transition
 
 if TYPE_CHECKING:
     import polars as pl
@@ -34,9 +33,6 @@ if TYPE_CHECKING:
     from ds2_fast.rating.result import Ratings
 
 _AGAIN = "select from the pool again with `ds2-fast select`, then rerate"
-# So little that neighbors say nothing: for runs whose curation was switched off.
-_UNHEARD = 1e-9
-_UNASSUMED_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -111,140 +107,110 @@ def rerate(
         pool = reopen_pool(line.run.path, line.run.manifest)
         if output is not None:
             check_output(pool, output)
-        finished = _read_finished(line, pool)
-        own = _own_rater(line)
+        run = open_finished(line.run.path)
+        scores, own = _read_scores(run, pool), _own_rater(run)
         if own == model:
             raise RunError(f"`{run_dir}` was rated by {model} itself", "name another model")
         others = collect_ratings(pool, line.run.path / JOURNAL, but=(model, own))
-        believed = finished.believe(others)
-        before = finished.choose(finished.curated.curated, finished.curated.expected)
-        selected = np.zeros(len(pool), np.bool_)
-        selected[before.chosen] = True
-        gain = find_gain(believed, selected, before.cut)
-        gain[~before.eligible] = 0.0
-        rows = pick_rows(gain, len(pool) if budget.samples is None else budget.samples)
+        believed = find_beliefs(run, others)
+        before = scores.choose()
+        rows = _find_rows(believed, before, budget)
         if not len(rows):
             raise RunError(
                 f"no rating could change the selection of `{run_dir}`", "there is nothing to buy"
             )
-        narrator.done("asked", f"{len(rows):,} samples that could change the selection were found")
-        asked = _ask(line, pool, rows, model, budget, rating_options or {}, ask)
-        known = asked.classes >= 0
-        rated, classes = rows[known], asked.classes[known]
+        asked = _ask(line, pool, rows, believed.shape[1], model, budget, rating_options or {}, ask)
+        rated, classes = rows[asked.classes >= 0], asked.classes[asked.classes >= 0]
         verdict = weigh(believed[rated], classes)
-        expected, curated = finished.curated.expected.copy(), finished.curated.curated.copy()
-        expected[rated] = verdict.expected
-        curated[rated] = verdict.posteriors.argmax(axis=1)
-        after = finished.choose(curated, expected)
-        report = _report(model, finished, rows, rated, classes, verdict, before, after, asked)
-        _write(line, pool, rated, classes, verdict, finished, before, after, report)
+        corrected = scores.corrected(rated, verdict)
+        after = corrected.choose()
+        sheet = _sheet(scores, corrected, rated, classes, before, after)
+        report = _report(model, asked, rows, sheet, verdict, corrected, before, after)
+        with atomic_path(line.run.path / "rerated.parquet") as temporary:
+            sheet.write_parquet(temporary)
+        write_json(report, line.run.path / "rerated.json")
         if output is not None:
-            write_subset(pool, after.chosen, output)
-            narrator.done("wrote", f"{len(after.chosen):,} samples to {output}")
-        return Rerated(rated, verdict, after.chosen, report)
+            write_subset(pool, after.rows, output)
+            narrator.done("wrote", f"{len(after.rows):,} samples to {output}")
+        return Rerated(rated, verdict, after.rows, report)
 
 
 @dataclass(frozen=True)
 class _Chosen:
-    chosen: NDArray[np.uint32]
+    rows: NDArray[np.uint32]
     cut: float
     eligible: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class _Finished:
-    """What a finished run knows."""
+class _Scores:
+    """What a selection is made of, before and after."""
 
-    scores: NDArray[np.int8]
-    neighbors: Neighbors
-    transition: Transition
-    curated: Curated
-    longtail: NDArray[np.float64]
-    settings: Mapping[str, Any]
+    run: FinishedRun
     pool: Pool
+    scores: NDArray[np.int8]
+    curated: NDArray[np.int8]
+    expected: NDArray[np.float64]
 
-    def believe(self, others: list[NDArray[np.int8]]) -> NDArray[np.float64]:
-        """Posterior of every sample; where others rated it, half of it is what they said."""
-        curated = self.curated
-        heard = curated.neighbor_k is not None and curated.beta is not None
-        found = _core.posteriors(
-            self.scores,
-            self.neighbors.indices,
-            self.transition.T,
-            self.transition.p,
-            curated.neighbor_k if heard and curated.neighbor_k else 1,
-            curated.beta if heard and curated.beta else _UNHEARD,
-            _UNASSUMED_SHARE if curated.noise_share is None else curated.noise_share,
-            list(range(len(self.scores))),
+    def corrected(self, rows: NDArray[np.uint32], verdict: Verdict) -> _Scores:
+        """The same with what a stronger rater says of some rows."""
+        curated, expected = self.curated.copy(), self.expected.copy()
+        curated[rows] = verdict.posteriors.argmax(axis=1)
+        expected[rows] = verdict.expected
+        return replace(self, curated=curated, expected=expected)
+
+    def choose(self) -> _Chosen:
+        """The selection, and from which expected score on it takes."""
+        settings = self.run.report["settings"]
+        n, run = max(settings["n"]), self.run
+        longtail = run.sheet["ds2_long_tail"].to_numpy()
+        ranking = rank_samples(
+            self.curated,
+            self.expected,
+            longtail,
+            n=n,
+            keep_outliers=settings["keep_outliers"],
         )
-        classes = found.shape[1]
-        said = np.zeros_like(found)
-        for other in others:
-            known = (other >= 0) & (other < classes)
-            said[np.flatnonzero(known), other[known]] += 1
-        heard_of = said.sum(axis=1)
-        mixed = 0.5 * found + 0.5 * said / np.maximum(heard_of, 1)[:, None]
-        return np.where(heard_of[:, None] > 0, mixed, found)
-
-    def choose(self, curated: NDArray[np.int8], expected: NDArray[np.float64]) -> _Chosen:
-        """The selection under these scores, and from which expected score on it takes."""
-        settings, n = self.settings, max(self.settings["n"])
-        keep = settings["keep_outliers"]
-        ranking = rank_samples(curated, expected, self.longtail, n=n, keep_outliers=keep)
         safeguards = Safeguards(
             settings["dedup"], "longtail", settings["mix"], settings["min_share"]
         )
         groups = None if self.pool.groups is None else read_groups(self.pool.groups)
-        chosen = apply_safeguards(
-            ranking, self.neighbors, safeguards, n=n, groups=groups, fill=_no_fill
-        )
-        rows = chosen.order[:n]
-        eligible = np.ones(len(curated), np.bool_)
+        chosen = apply_safeguards(ranking, run.graph, safeguards, n=n, groups=groups, fill=_no_fill)
+        eligible = np.ones(len(self.scores), np.bool_)
         eligible[ranking.trimmed] = False
         if chosen.distinct is not None:
             eligible[chosen.distinct.dropped] = False
-        return _Chosen(rows, float(np.nanmin(ranking.bucket[rows])), eligible)
+        rows = chosen.order[:n]
+        return _Chosen(rows, float(ranking.bucket[rows].min()), eligible)
 
 
 def _no_fill(_tie: object) -> Any:  # noqa: ANN401
     raise AssertionError("the long tail fills the bucket at the cut")
 
 
-def _read_finished(line: Line, pool: Pool) -> _Finished:
-    settings = line.run.manifest.get("settings")
-    if not settings or not settings["n"]:
-        raise RunError(f"`{line.run.path}` holds no selection", _AGAIN)
+def _read_scores(run: FinishedRun, pool: Pool) -> _Scores:
+    settings = run.report["settings"]
+    if not settings["n"]:
+        raise RunError(f"`{run.path}` holds no selection", _AGAIN)
     if PRESETS[settings["preset"]].selection != "default":
         raise RunError(
             f"the preset `{settings['preset']}` does not rank by expected scores, which is what "
             "rating again changes",
             "select with the preset `default`, then rerate",
         )
-    curated = _load(line, "curation", artifacts.CURATED)
-    sheet = _load(line, "selection", artifacts.SELECTION).sheet
-    scores = sheet["ds2_score"].fill_null(-1).to_numpy().astype(np.int8)
-    return _Finished(
-        scores,
-        _load(line, "neighbors", artifacts.NEIGHBORS),
-        _load(line, "transition", artifacts.TRANSITION),
-        curated,
-        _load(line, "long tail", artifacts.LONGTAIL),
-        settings,
+    sheet = run.sheet
+    return _Scores(
+        run,
         pool,
+        sheet["ds2_score"].fill_null(-1).to_numpy().astype(np.int8),
+        sheet["ds2_score_curated"].fill_null(-1).to_numpy().astype(np.int8),
+        sheet["ds2_score_expected"].cast(float).fill_null(float("nan")).to_numpy(),
     )
 
 
-def _own_rater(line: Line) -> str:
+def _own_rater(run: FinishedRun) -> str:
     """The model whose ratings the run stands on; empty if they came with the pool."""
-    stage = line.run.manifest["stages"].get("rating", {})
-    return str(stage.get("params", {}).get("model", ""))
-
-
-def _load(line: Line, name: str, artifact: Artifact[Any]) -> Any:  # noqa: ANN401
-    files = tuple(line.run.path / file for file in artifact.files)
-    if name not in line.run.manifest["stages"] or not all(file.is_file() for file in files):
-        raise RunError(f"`{line.run.path}` lacks the stage `{name}`", _AGAIN)
-    return artifact.load(files)
+    return "" if run.ratings is None else str(run.ratings.summary["model"])
 
 
 @dataclass(frozen=True)
@@ -260,13 +226,13 @@ def _ask(  # noqa: PLR0917
     line: Line,
     pool: Pool,
     rows: NDArray[np.uint32],
+    num_classes: int,
     model: str,
     budget: Budget,
     options: Mapping[str, Any],
     ask: Callable[..., Ratings] | None,
 ) -> _Asked:
     """Rate the rows, as far as the money goes; what was bought counts in any case."""
-    from ds2_fast.errors import RatingError
     from ds2_fast.rating import rate
     from ds2_fast.rating.journal import load_journal
     from ds2_fast.rating.prompt import load_prompt
@@ -276,10 +242,10 @@ def _ask(  # noqa: PLR0917
 
     journal = line.run.path / JOURNAL
     prompt = load_prompt(argument("prompt", options))
-    classes = line.run.manifest["stages"]["transition"]["params"]["num_classes"]
-    if prompt.num_classes != classes:
+    if prompt.num_classes != num_classes:
         raise RatingError(
-            f"the prompt `{prompt.name}` has {prompt.num_classes} classes, the run has {classes}",
+            f"the prompt `{prompt.name}` has {prompt.num_classes} classes, "
+            f"the run has {num_classes}",
             "name a prompt with as many classes with `--prompt`",
         )
     conversations = pool.conversations()
@@ -302,72 +268,72 @@ def _ask(  # noqa: PLR0917
     return _Asked(score, cost, stopped)
 
 
-def _report(  # noqa: PLR0917
-    model: str,
-    finished: _Finished,
-    rows: NDArray[np.uint32],
-    rated: NDArray[np.uint32],
-    classes: NDArray[np.int8],
-    verdict: Verdict,
-    before: _Chosen,
-    after: _Chosen,
-    asked: _Asked,
-) -> dict[str, Any]:
-    old = finished.scores[rated]
-    replaced = len(np.setdiff1d(after.chosen, before.chosen))
-    expected = finished.curated.expected.copy()
-    expected[rated] = verdict.expected  # both selections judged by what is believed now
-    return {
-        "model": model,
-        "candidates": len(rows),
-        "rated": len(rated),
-        "stopped_by_budget": asked.stopped,
-        "cost": asked.cost,
-        "same_class": int((old == classes).sum()),
-        "compared": int((old >= 0).sum()),
-        "cut": before.cut,
-        "selected": len(after.chosen),
-        "replaced": replaced,
-        "replaced_per_100_ratings": 100 * replaced / len(rated) if len(rated) else None,
-        "replaced_per_dollar": replaced / asked.cost if asked.cost else None,
-        "expected_before": float(np.nanmean(expected[before.chosen])),
-        "expected_after": float(np.nanmean(expected[after.chosen])),
-        "T": verdict.T.tolist(),
-    }
+def _find_rows(
+    believed: NDArray[np.float64], before: _Chosen, budget: Budget
+) -> NDArray[np.uint32]:
+    selected = np.zeros(len(believed), np.bool_)
+    selected[before.rows] = True
+    gain = find_gain(believed, selected, before.cut)
+    gain[~before.eligible] = 0.0
+    return pick_rows(gain, len(gain) if budget.samples is None else budget.samples)
 
 
-def _write(  # noqa: PLR0917
-    line: Line,
-    pool: Pool,
+def _sheet(  # noqa: PLR0917
+    scores: _Scores,
+    corrected: _Scores,
     rated: NDArray[np.uint32],
     classes: NDArray[np.int8],
-    verdict: Verdict,
-    finished: _Finished,
     before: _Chosen,
     after: _Chosen,
-    report: dict[str, Any],
-) -> None:
+) -> pl.DataFrame:
+    """What was asked, and what came of it: one row per sample that was rated again."""
     import polars as pl
 
-    from ds2_fast.atomic import atomic_path
-
-    ids: dict[str, pl.Series] = {} if pool.ids is None else {"ds2_id": pool.ids[rated]}
-    old = finished.scores[rated]
-    frame = pl.DataFrame(
+    ids = {} if scores.pool.ids is None else {"ds2_id": scores.pool.ids[rated]}
+    return pl.DataFrame(
         {
             "ds2_index": rated,
             **ids,
-            "ds2_score": pl.Series(old).replace(-1, None),
+            "ds2_score": pl.Series(scores.scores[rated]).replace(-1, None),
             "ds2_score_rerated": classes,
-            "ds2_score_expected": pl.Series(finished.curated.expected[rated]).fill_nan(None),
-            "ds2_score_expected_rerated": verdict.expected,
-            "ds2_selected": np.isin(rated, before.chosen),
-            "ds2_selected_rerated": np.isin(rated, after.chosen),
+            "ds2_score_expected": pl.Series(scores.expected[rated]).fill_nan(None),
+            "ds2_score_expected_rerated": corrected.expected[rated],
+            "ds2_selected": np.isin(rated, before.rows),
+            "ds2_selected_rerated": np.isin(rated, after.rows),
         }
     )
-    with atomic_path(line.run.path / "rerated.parquet") as temporary:
-        frame.write_parquet(temporary)
-    write_json(report, line.run.path / "rerated.json")
+
+
+def _report(  # noqa: PLR0917
+    model: str,
+    asked: _Asked,
+    rows: NDArray[np.uint32],
+    sheet: pl.DataFrame,
+    verdict: Verdict,
+    corrected: _Scores,
+    before: _Chosen,
+    after: _Chosen,
+) -> dict[str, Any]:
+    replaced, rated = len(np.setdiff1d(after.rows, before.rows)), len(sheet)
+    same = (sheet["ds2_score"] == sheet["ds2_score_rerated"]).sum()
+    return {
+        "model": model,
+        "asked": len(rows),
+        "rated": rated,
+        "stopped_by_budget": asked.stopped,
+        "cost": asked.cost,
+        "same_class": int(same),
+        "compared": rated - sheet["ds2_score"].null_count(),
+        "cut": before.cut,
+        "selected": len(after.rows),
+        "replaced": replaced,
+        "replaced_per_100_ratings": 100 * replaced / rated if rated else None,
+        "replaced_per_dollar": replaced / asked.cost if asked.cost else None,
+        # Both selections judged by what is believed now.
+        "expected_before": float(np.nanmean(corrected.expected[before.rows])),
+        "expected_after": float(np.nanmean(corrected.expected[after.rows])),
+        "T": verdict.T.tolist(),
+    }
 
 
 def describe(report: Mapping[str, Any]) -> str:
@@ -378,7 +344,7 @@ def describe(report: Mapping[str, Any]) -> str:
     if report["replaced_per_dollar"] is not None:
         per += f", {report['replaced_per_dollar']:,.0f} per dollar"
     lines = [
-        f"rated      {report['rated']:,} of {report['candidates']:,} samples asked about, "
+        f"rated      {report['rated']:,} of {report['asked']:,} samples asked about, "
         f"with {report['model']}, {cost}{more}",
         f"agreement  {report['same_class']:,} of {report['compared']:,} keep their score",
         f"selection  {report['replaced']:,} of {report['selected']:,} replaced ({per})",

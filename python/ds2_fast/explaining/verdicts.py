@@ -115,7 +115,7 @@ def _heard(
 def _criteria(run: FinishedRun, row: int) -> dict[str, Any]:
     if run.ratings is None:
         return {}
-    hidden = {"score", "status", "key", "overall"}
+    hidden = {"score", "status", "key", "overall", "expected", "chances", "expected_from"}
     found: Mapping[str, Any] = run.ratings.frame.row(row, named=True)
     return {name: value for name, value in found.items() if name not in hidden}
 
