@@ -25,12 +25,13 @@ HOMES = {
 }
 STAGES = (
     "knn", "lexical", "transition", "uncertainty", "information", "curation", "calibration",
-    "published", "longtail", "selection", "rerating", "duplicates", "quotas", "kcenter", "trust", "verdict",
-    "wording", "agreement", "raters", "spaces",
+    "published", "longtail", "selection", "rerating", "duplicates", "quotas", "kcenter", "trust",
+    "verdict", "wording", "agreement", "raters", "spaces",
 )  # fmt: skip
 LINE = (
     "__init__", "pipeline", "analysis", "fitting", "choice", "safeguards", "artifacts", "graphing",
-    "scoresheet", "account", "report", "panel", "comparing", "explaining", "auto_space", "rerate_line",
+    "scoresheet", "account", "report", "panel", "comparing", "explaining", "auto_space",
+    "rerate_line",
 )  # fmt: skip
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
