@@ -24,7 +24,7 @@ def pieces_of(text: str) -> list[str]:
 def content_of(text: str, chances: dict[str, float], most: int = 20) -> list[dict[str, object]]:
     """The log-probabilities of an answer whose last digit had these alternatives."""
     pieces = pieces_of(text)
-    last = max(i for i, piece in enumerate(pieces) if piece.isdigit())
+    last = max((i for i, piece in enumerate(pieces) if piece.isdigit()), default=-1)
     out: list[dict[str, object]] = []
     for i, piece in enumerate(pieces):
         top = {piece: 1.0} if i != last else chances

@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 import json
 import re
+import subprocess
+import sys
 import traceback
 from pathlib import Path
 from types import SimpleNamespace
@@ -92,6 +94,33 @@ def test_on_a_terminal_no_means_no(tmp_path, monkeypatch):
         asker()(sample, **options, journal_path=tmp_path / "ratings.jsonl")
     assert asked == [f"Spend about ${cost:,.2f}?"]
     assert not list(tmp_path.iterdir())
+
+
+def test_a_dry_run_loads_no_client_and_opens_no_socket(pool):
+    code = (
+        "import socket, sys\n"
+        "def refuse(*a, **k): raise AssertionError('network')\n"
+        "socket.getaddrinfo = socket.socket.connect = refuse\n"
+        "from ds2_fast.cli import main\n"
+        "code = main(sys.argv[1:])\n"
+        "print(code, sorted({'litellm', 'openai', 'httpx', 'aiohttp'} & set(sys.modules)))\n"
+    )
+    plan = ["rate", pool, "--model", "gpt-4o-mini", "--dry-run", "--rpm", "10", "--tpm", "1e4"]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *plan], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.endswith("0 []\n"), done.stdout
+    assert "counted with o200k_base" in done.stdout and "batch    about $0.00" in done.stdout
+    assert "at 10 requests a minute and 10,000 tokens a minute" in done.stdout
+
+
+def test_the_probe_is_told(pool):
+    with RatingServer(
+        answer='{"Rarity":1,"Complexity":1,"Informativeness":1,"Overall":1}'
+    ) as server:
+        arguments = ("--model", "openai/m", "--api-base", server.base, "--injection-probe", 5)
+        told = invoke(pool, *arguments).stderr
+    assert "lifts it by +0.00 (± 0.00) on the mean, on 0% of 5 samples" in told
 
 
 KEY = "sk-never-to-be-seen-0123456789"

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from ds2_fast.pipeline import Result as Result
     from ds2_fast.pipeline import embed as embed
     from ds2_fast.pipeline import rate as rate
+    from ds2_fast.pipeline import rate_with as rate_with
     from ds2_fast.pipeline import select as select
     from ds2_fast.pool import Pool as Pool
     from ds2_fast.pool import Scores as Scores
@@ -52,7 +53,14 @@ if TYPE_CHECKING:
     from ds2_fast.pool_index import PoolIndex as PoolIndex
     from ds2_fast.quotas import Seats as Seats
     from ds2_fast.quotas import seat_groups as seat_groups
+    from ds2_fast.rated_runs import export_batch as export_batch
+    from ds2_fast.rated_runs import export_ratings as export_ratings
+    from ds2_fast.rated_runs import import_batch as import_batch
+    from ds2_fast.rated_runs import import_ratings as import_ratings
+    from ds2_fast.rated_runs import reparse_ratings as reparse_ratings
     from ds2_fast.rating import plan_rating as plan_rating
+    from ds2_fast.rerate_line import Rerated as Rerated
+    from ds2_fast.rerate_line import rerate as rerate
     from ds2_fast.selection import Ranking as Ranking
     from ds2_fast.selection import rank_samples as rank_samples
     from ds2_fast.spaces import SpaceComparison as SpaceComparison
@@ -86,11 +94,19 @@ _HOMES = {
     "knn": ("Neighbors", "find_neighbors"),
     "lexical": ("embed_lexical",),
     "longtail": ("score_longtail",),
-    "pipeline": ("Result", "embed", "rate", "select"),
+    "pipeline": ("Result", "embed", "rate", "rate_with", "select"),
     "pool": ("Pool", "Scores", "read_embeddings", "read_pool", "read_scores", "write_subset"),
     "pool_index": ("PoolIndex",),
     "quotas": ("Seats", "seat_groups"),
+    "rated_runs": (
+        "export_batch",
+        "export_ratings",
+        "import_batch",
+        "import_ratings",
+        "reparse_ratings",
+    ),
     "rating": ("plan_rating",),
+    "rerate_line": ("Rerated", "rerate"),
     "selection": ("Ranking", "rank_samples"),
     "spaces": ("SpaceComparison", "compare_spaces"),
     "transition": ("Transition", "fit_transition"),

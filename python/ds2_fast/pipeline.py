@@ -26,7 +26,7 @@ from ds2_fast.progress import QUIET, Narrator
 from ds2_fast.quotas import read_groups
 from ds2_fast.rundir import write_json
 from ds2_fast.safeguards import Fill, Safeguards
-from ds2_fast.scoring import Rater, pool_scores, rate_pool
+from ds2_fast.scoring import JOURNAL, Rater, pool_scores, rate_pool
 from ds2_fast.sizes import parse_sizes, sized
 from ds2_fast.source import open_pool, record_pool, record_source
 from ds2_fast.transition import Transition
@@ -363,13 +363,17 @@ def rate_with(
     _check_file(pool, output, ".parquet")
     names = slugs(tuple(raters))
     with open_line(folder, narrator) as line:
-        record_pool(line, pool, pool_options)
-        rated = {
-            model: rate_pool(
-                line, pool, Rater(model, options, ask), name if len(raters) > 1 else ""
-            ).value
-            for name, (model, options) in zip(names, raters.items(), strict=True)
-        }
+        try:
+            rated = {
+                model: rate_pool(
+                    line, pool, Rater(model, options, ask), name if len(raters) > 1 else ""
+                ).value
+                for name, (model, options) in zip(names, raters.items(), strict=True)
+            }
+        finally:
+            # A stopped run can be exported; a run that was declined leaves nothing.
+            if (line.run.path / JOURNAL).exists():
+                record_pool(line, pool, pool_options)
         if output is not None:
             from ds2_fast.rated_runs import write_ratings
 

@@ -68,7 +68,7 @@ class Rerated:
 def rerate(
     run_dir: str | Path,
     model: str,
-    budget: Budget,
+    budget: int | Budget,
     *,
     output: str | Path | None = None,
     rating_options: Mapping[str, Any] | None = None,
@@ -87,7 +87,7 @@ def rerate(
     Args:
         run_dir: a run of `select` with the preset `default`.
         model: litellm name of the stronger model.
-        budget: what may be spent.
+        budget: what may be spent; a number is one of samples.
         output: file of the new subset.
         rating_options: further arguments of `ds2_fast.rating.rate`.
         ask: called in place of `ds2_fast.rating.rate`, with the same arguments.
@@ -103,6 +103,7 @@ def rerate(
     """
     from ds2_fast.pool import check_output, write_subset
 
+    budget = Budget(samples=budget) if isinstance(budget, int) else budget
     with open_line(Path(run_dir), narrator) as line:
         pool = reopen_pool(line.run.path, line.run.manifest)
         if output is not None:

@@ -101,11 +101,23 @@ def asker(*, quiet: bool = False, yes: bool = False) -> Callable[..., Ratings]:
         except KeyboardInterrupt as stop:
             say(str(stop) or "stopped")
             raise
+        if probe := ratings.summary.get("injection_probe"):
+            say(_probe_line(probe))
         for warning in ratings.summary["warnings"]:
             say(f"warning: {warning}")
         return ratings
 
     return ask
+
+
+def _probe_line(probe: Mapping[str, Any]) -> str:
+    if probe["uplift"] is None:
+        return "probe    no sample could be rated with a plea for the maximum rating"
+    error = "" if probe["uplift_error"] is None else f" (± {1.96 * probe['uplift_error']:.2f})"
+    return (
+        f"probe    a plea for the maximum rating lifts it by {probe['uplift']:+.2f}{error} on the "
+        f"mean, on {probe['raised']:.0%} of {probe['samples']:,} samples"
+    )
 
 
 def _say(text: str) -> None:
