@@ -14,6 +14,7 @@ from ds2_fast.progress import Progress
 __all__ = [
     "__version__",
     "agreement_by_distance",
+    "apply_weights",
     "audited_posteriors",
     "bootstrap",
     "check_graph",
@@ -33,6 +34,7 @@ __all__ = [
     "fit_audit",
     "fit_transition",
     "fit_transition_reference",
+    "gram",
     "kernel_name",
     "knn_approx",
     "knn_exact",
@@ -45,6 +47,7 @@ __all__ = [
     "rank_samples",
     "score_longtail",
     "shuffle_test",
+    "solve_ridge",
     "split_noise",
     "tune_evidence",
 ]
@@ -661,4 +664,57 @@ def lexical_embed(
 
     Returns:
         float32 `(N, dim)`, unit rows, zero for the rows `unknown`; and what is known of the fit.
+    """
+
+def gram(rows: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Sum the products of all columns: the upper triangle of `X^T X`.
+
+    Args:
+        rows: float32 `(n, d)`, finite.
+
+    Returns:
+        float64 `(d, d)`, zero below the diagonal; the same bits for any number of threads.
+
+    Raises:
+        ValueError: if a value is not finite.
+
+    O(n d^2).
+    """
+
+def solve_ridge(
+    gram: NDArray[np.float64], penalty: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Find the weights `w` that minimize `sum (y - x w)^2 + sum penalty_j w_j^2`.
+
+    Args:
+        gram: float64 `(d + 1, d + 1)`, sums of products of the columns of x and y, y last, as
+            `gram` makes them.
+        penalty: float64 `(d,)`, 0 or more; 0 for the constant column.
+
+    Returns:
+        float64 `(d,)`.
+
+    Raises:
+        ValueError: if the shapes do not fit, a penalty is out of range, or a column that is not
+            shrunk depends on others.
+
+    O(d^3).
+    """
+
+def apply_weights(
+    rows: NDArray[np.float32], weights: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Multiply rows by weights: `X w`.
+
+    Args:
+        rows: float32 `(n, d)`.
+        weights: float64 `(d,)`.
+
+    Returns:
+        float64 `(n,)`; the same bits for any number of threads.
+
+    Raises:
+        ValueError: if the shapes do not fit.
+
+    O(n d).
     """

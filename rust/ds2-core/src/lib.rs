@@ -25,6 +25,7 @@ mod progress;
 mod random;
 pub mod rated;
 pub mod reference;
+pub mod ridge;
 pub mod rows;
 pub mod sampling;
 pub mod scale;

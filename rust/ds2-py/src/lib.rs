@@ -13,6 +13,7 @@ mod knn;
 mod lexical;
 mod rated;
 mod reference;
+mod ridge;
 mod selection;
 mod transition;
 mod trust;
@@ -34,6 +35,7 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     knn::register(m)?;
     lexical::register(m)?;
     reference::register(m)?;
+    ridge::register(m)?;
     selection::register(m)?;
     transition::register(m)?;
     trust::register(m)?;

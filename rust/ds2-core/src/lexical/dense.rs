@@ -29,7 +29,7 @@ pub(super) fn narrow(value: f64) -> f32 {
 /// The upper triangle of `XᵀX` for `X` of rows of `dim` values; `dim * dim` values, zero below the diagonal.
 ///
 /// Parallel over the columns of the result, so each sum runs over the rows in order.
-pub(super) fn gram(rows: &[f32], dim: usize) -> Vec<f64> {
+pub(crate) fn gram(rows: &[f32], dim: usize) -> Vec<f64> {
     let mut gram = vec![0.0; dim * dim];
     gram.par_chunks_mut((GRAM_BLOCK * dim).max(1)).enumerate().for_each(|(block, out)| {
         let first = block * GRAM_BLOCK;

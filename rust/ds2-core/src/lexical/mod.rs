@@ -24,7 +24,7 @@
 //! Length is left out on purpose: raters like long texts, and a space that knows the length would pass this
 //! taste on to the neighbors, which are there to judge the rating.
 
-mod dense;
+pub(crate) mod dense;
 mod eigen;
 #[cfg(test)]
 mod naive;
