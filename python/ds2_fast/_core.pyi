@@ -681,9 +681,7 @@ def gram(rows: NDArray[np.float32]) -> NDArray[np.float64]:
     O(n d^2).
     """
 
-def solve_ridge(
-    gram: NDArray[np.float64], penalty: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def solve_ridge(gram: NDArray[np.float64], penalty: NDArray[np.float64]) -> NDArray[np.float64]:
     """Find the weights `w` that minimize `sum (y - x w)^2 + sum penalty_j w_j^2`.
 
     Args:
@@ -701,9 +699,7 @@ def solve_ridge(
     O(d^3).
     """
 
-def apply_weights(
-    rows: NDArray[np.float32], weights: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def apply_weights(rows: NDArray[np.float32], weights: NDArray[np.float64]) -> NDArray[np.float64]:
     """Multiply rows by weights: `X w`.
 
     Args:

@@ -24,6 +24,7 @@ from ds2_fast.uncertainty import Intervals
 if TYPE_CHECKING:
     import polars as pl
 
+    from ds2_fast.bought import Bought
     from ds2_fast.choice import Choice
     from ds2_fast.raters import Combined
     from ds2_fast.rating.result import Ratings
@@ -249,6 +250,24 @@ RATINGS: Artifact[Ratings] = Artifact(
     ("ratings.parquet", "ratings.json"), _save_ratings, _load_ratings, version=2
 )
 """Made from the journal `ratings.jsonl`, which is kept beside them."""
+
+
+def _save_bought(value: Bought, paths: Paths) -> None:
+    value.frame.write_parquet(paths[0])
+    rest = {name: getattr(value, name) for name in ("num_classes", "account", "summary")}
+    _save_json(rest, paths[1])
+
+
+def _load_bought(paths: Paths) -> Bought:
+    import polars as pl
+
+    from ds2_fast.bought import Bought
+
+    return Bought(frame=pl.read_parquet(paths[0]), **json.loads(paths[1].read_text("utf-8")))
+
+
+BOUGHT: Artifact[Bought] = Artifact(("budget.parquet", "budget.json"), _save_bought, _load_bought)
+"""Ratings and predictions of a budget, one row per pool row, and what they are worth."""
 
 
 def digest_array(array: NDArray[Any]) -> str:

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     import polars as pl
 
     from ds2_fast.analysis import Analysis
+    from ds2_fast.bought import Bought
     from ds2_fast.line import Line
     from ds2_fast.pool import Pool
+    from ds2_fast.rundir import Stage
 
 _LONG = 60
 """Seconds from which on the user is told beforehand."""
@@ -31,7 +33,8 @@ class Choice(NamedTuple):
 
     Attributes:
         sheet: one row per pool row with everything found about it.
-        account: what each step of the selection removed or moved, JSON-able.
+        account: what each step of the selection removed or moved, JSON-able; `budget` is what a
+            budget brought.
     """
 
     sheet: pl.DataFrame
@@ -50,6 +53,7 @@ def make_choice(
     groups: Groups | None,
     threads: int | None,
     starting: str,
+    bought: Stage[Bought] | None = None,
 ) -> Choice:
     """Rank, trim, drop duplicates, keep quotas, fill, and take the first n.
 
@@ -64,6 +68,7 @@ def make_choice(
         groups: the group of every sample, if the pool has groups.
         threads: for k-center, at most so many.
         starting: name of the file that tells of the choice before, removed when a new one is made.
+        bought: what a budget brought, if there is one.
 
     Raises:
         PoolError: if fewer than n samples are left, or the quotas cannot be.
@@ -93,10 +98,14 @@ def make_choice(
             curated=curated,
             longtail=tail,
             chosen=chosen,
+            bought=None if bought is None else bought.value.frame,
         )
         if found.panel is not None:
             sheet = sheet.hstack(found.panel.columns())
-        return Choice(sheet, make_account(chosen, safeguards, groups))
+        account = make_account(chosen, safeguards, groups)
+        if bought is not None:
+            account["budget"] = bought.value.account
+        return Choice(sheet, account)
 
     inputs = {
         "curation": found.curated.digest,
@@ -104,6 +113,8 @@ def make_choice(
         "scores": artifacts.digest_array(found.scores.values),
         "sheet": artifacts.digest_columns(pool.ids, found.scores.raw, found.status),
     }
+    if bought is not None:
+        inputs["budget"] = bought.digest
     if safeguards.dedup is not None:
         inputs["neighbors"] = artifacts.digest_array(found.neighbors.indices)
         inputs["similarities"] = artifacts.digest_array(found.neighbors.similarities)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from ds2_fast.analysis import Analysis, Recipe
 from ds2_fast.atomic import atomic_path
+from ds2_fast.budgeting import Confirm, budgeted_scores
 from ds2_fast.choice import Choice, make_choice
 from ds2_fast.curation import Mode
 from ds2_fast.errors import PoolError, TrustError
@@ -106,6 +108,8 @@ def select(
     pool_options: Mapping[str, Any] | None = None,
     rating_options: Mapping[str, Any] | None = None,
     ask: Callable[..., Ratings] | None = None,
+    budget: int | str | None = None,
+    confirm: Confirm | None = None,
     narrator: Narrator = QUIET,
 ) -> Result:
     """Choose the best n samples of a pool: rate, embed, curate, select.
@@ -160,6 +164,11 @@ def select(
         pool_options: overrides of the schema detection, see `ds2_fast.pool.read_pool`.
         rating_options: further arguments of `ds2_fast.rating.rate`.
         ask: called in place of `ds2_fast.rating.rate`, with the same arguments.
+        budget: rate only so many samples: a number, a share such as `"20%"`, or dollars such as
+            `"$3"`; chosen where the best are to be expected. With scores in the pool, only those
+            that such a budget would have bought are looked at.
+        confirm: called with the estimated dollars of a budget in samples (None = unknown) before
+            anything is spent; may raise.
         narrator: is told what happens.
 
     Returns:
@@ -212,10 +221,16 @@ def select(
         "recall": recall,
         **safeguards.params(),
         "group_col": pool.schema.group,
+        "budget": budget,
         "seed": seed,
         **({"score_col": columns} if len(columns) > 1 else {}),
     }
     # Before anything is paid for or embedded.
+    if budget is not None and len(columns) > 1:
+        raise PoolError(
+            f"a budget is for one rater, and {len(columns)} score columns are named",
+            "name one with `--score-col`, or leave out `--budget`",
+        )
     source = read_noise(
         pool,
         noise_share=noise_share,
@@ -225,12 +240,8 @@ def select(
     )
     rater = None if model is None else Rater(model, rating_options or {}, ask, offline)
     with open_line(folder, narrator) as line:
-        rated = [
-            pool_scores(line, pool, score_col=column, scale=scale, rater=rater)
-            for column in columns
-        ]
-        noise = [source.resolve(line, scores) for scores, _ in rated]
-        features = make_features(
+        make = partial(
+            make_features,
             line,
             pool,
             embeddings=embeddings,
@@ -239,8 +250,31 @@ def select(
             offline=offline,
             seed=seed,
             threads=threads,
-            scores=rated[0][0],
         )
+        bought = None
+        if budget is None:
+            rated = [
+                pool_scores(line, pool, score_col=column, scale=scale, rater=rater)
+                for column in columns
+            ]
+        else:
+            features = make()
+            scores, bought = budgeted_scores(
+                line,
+                pool,
+                features,
+                rater=rater,
+                score_col=columns[0],
+                scale=scale,
+                budget=budget,
+                n=max(sizes, default=None),
+                seed=seed,
+                confirm=confirm,
+            )
+            rated = [(scores, bought.value.status)]
+        noise = [source.resolve(line, scores) for scores, _ in rated]
+        if bought is None:
+            features = make(scores=rated[0][0])
         record_source(line, pool, pool_options, features)
         recipe = Recipe(curation, k, defaults.longtail, knn, recall, seed, threads)
         found = analyze_raters(line, rated, features, recipe, noise)
@@ -260,6 +294,7 @@ def select(
             groups=groups,
             threads=threads,
             starting=REPORT,
+            bought=bought,
         )
         sheet = choice.sheet
         indices = _chosen(sheet)
@@ -291,9 +326,18 @@ def rate(
     pool_options: Mapping[str, Any] | None = None,
     rating_options: Mapping[str, Any] | None = None,
     ask: Callable[..., Ratings] | None = None,
+    budget: int | str | None = None,
+    n: int | str | None = None,
+    embeddings: str | Path | NDArray[Any] | None = None,
+    embedder: str | None = None,
+    space: str | None = None,
+    seed: int = 42,
+    threads: int | None = None,
+    offline: bool = False,
+    confirm: Confirm | None = None,
     narrator: Narrator = QUIET,
 ) -> Ratings:
-    """Rate every sample of a pool with an LLM; `select` on the same run directory uses the ratings.
+    """Rate the samples of a pool with an LLM; `select` on the same run directory uses the ratings.
 
     Args:
         data: the pool, see `select`.
@@ -304,6 +348,16 @@ def rate(
         rating_options: further arguments of `ds2_fast.rating.rate`: `prompt`, `api_base`,
             `max_cost` and so on.
         ask: called in place of `ds2_fast.rating.rate`, with the same arguments.
+        budget: rate only so many, see `select`. The frame then has `rating_source` and `rating_p`
+            (see `ds2_fast.budgeting.Bought`), and the arguments below count; else they do not.
+        n: size of the selection to come; None for a quarter of the budget.
+        embeddings: see `select`.
+        embedder: see `select`.
+        space: see `select`.
+        seed: see `select`.
+        threads: see `select`.
+        offline: see `select`.
+        confirm: see `select`.
         narrator: is told what happens.
 
     Returns:
@@ -315,6 +369,29 @@ def rate(
         BudgetReachedError: if the cap is reached; the same call with a higher cap goes on.
     """
     said = {model: dict(rating_options or {})}
+    if budget is not None:
+        from ds2_fast.rating_part import rate_part
+
+        return rate_part(
+            data,
+            Rater(model, said[model], ask, offline),
+            budget=budget,
+            n=n,
+            output=output,
+            run_dir=run_dir,
+            pool_options=pool_options,
+            features={
+                "embeddings": embeddings,
+                "embedder": embedder,
+                "space": space,
+                "offline": offline,
+                "seed": seed,
+                "threads": threads,
+            },
+            seed=seed,
+            confirm=confirm,
+            narrator=narrator,
+        )
     return rate_with(
         data,
         said,

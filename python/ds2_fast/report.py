@@ -125,6 +125,7 @@ def print_report(
     console.width = max(console.width, _WIDEST)
     console.print()
     _print_selection(report, console)
+    _print_budget(report["selection"].get("budget"), console)
     console.print(_score_table(report))
     if "raters" in report:
         print_panel(report, console)
@@ -155,6 +156,16 @@ def _print_selection(report: dict[str, Any], console: Console) -> None:
             console.print(f"  {count:>9,}  {reason}")
     for line in account_lines(report["selection"]):
         console.print(f"  {printable(line)}", markup=False)
+    console.print()
+
+
+def _print_budget(account: dict[str, Any] | None, console: Console) -> None:
+    """What the budget brought, and what to do where the check fails."""
+    if account is None:
+        return
+    console.print(f"[bold]Budget: {account['told']}[/bold]")
+    for line in (*account["words"], *([account["advice"]] if account["advice"] else [])):
+        console.print(f"  {line}", markup=False)
     console.print()
 
 

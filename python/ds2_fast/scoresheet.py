@@ -28,6 +28,7 @@ def score_sheet(
     curated: Curated,
     longtail: NDArray[np.float64],
     chosen: Chosen,
+    bought: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """Gather what is known of every sample, in pool order.
 
@@ -38,7 +39,9 @@ def score_sheet(
     (probability that the rating is wrong), `ds2_confidence` (probability of the suggested class),
     `ds2_entropy` (nats), `ds2_long_tail` (0 common .. 0.76 rare), `ds2_rank` (1 = best; null = not
     ranked: unrated, set aside, a near duplicate, or not chosen by the order `reference`),
-    `ds2_selected`, `ds2_reason`; and, if near duplicates were looked for, `ds2_duplicate_of` (the
+    `ds2_selected`, `ds2_reason`; with a budget, `ds2_rating_source` (`rated` or `predicted`) and
+    `ds2_rating_p` (predicted probability of each class, where predicted); and, if near duplicates
+    were looked for, `ds2_duplicate_of` (the
     row that stands for a dropped one).
 
     Args:
@@ -48,6 +51,7 @@ def score_sheet(
         curated: the curated scores.
         longtail: the long-tail scores.
         chosen: the ranking and the chosen samples.
+        bought: `rating_source` and `rating_p` of every row, if a budget was given.
     """
     import polars as pl
 
@@ -73,6 +77,9 @@ def score_sheet(
         "ds2_selected": (rank > 0) & (rank <= chosen.n),
         "ds2_reason": _reasons(chosen, missing),
     }
+    if bought is not None:
+        columns["ds2_rating_source"] = bought["rating_source"]
+        columns["ds2_rating_p"] = bought["rating_p"]
     if chosen.distinct is not None:
         stands_for = np.full(len(pool), NO_ROW, dtype=np.uint32)
         stands_for[chosen.distinct.dropped] = chosen.distinct.stands_for

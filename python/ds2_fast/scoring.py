@@ -55,10 +55,28 @@ def pool_scores(
         RatingError: if the provider refuses, or too many answers could not be read.
         BudgetReachedError: if the money is spent.
     """
-    from ds2_fast.pool import find_score_columns, read_scores
-
-    if rater is not None and score_col is None and not find_score_columns(pool):
+    if rater is not None and asks_rater(pool, score_col):
         return rated_scores(rate_pool(line, pool, rater).value)
+    return read_pool_scores(line, pool, score_col=score_col, scale=scale, rater=rater), None
+
+
+def asks_rater(pool: Pool, score_col: str | None) -> bool:
+    """Whether a rater is needed: no column is named, and none has a known name."""
+    from ds2_fast.pool import find_score_columns
+
+    return score_col is None and not find_score_columns(pool)
+
+
+def read_pool_scores(
+    line: Line, pool: Pool, *, score_col: str | None, scale: str | None, rater: Rater | None
+) -> Scores:
+    """Read the scores a pool has, and say so.
+
+    Raises:
+        PoolError: if there are none.
+    """
+    from ds2_fast.pool import read_scores
+
     scores = read_scores(pool, score_col, scale or "auto")
     line.narrator.done("scores", scores.verdict)
     for notice in scores.notices:
@@ -67,7 +85,7 @@ def pool_scores(
         line.narrator.warn(
             f"the pool has scores, so {rater.model} is not asked; `ds2-fast rate` would ask it"
         )
-    return scores, None
+    return scores
 
 
 def rate_pool(line: Line, pool: Pool, rater: Rater, name: str = "") -> Stage[Ratings]:
@@ -84,9 +102,7 @@ def rate_pool(line: Line, pool: Pool, rater: Rater, name: str = "") -> Stage[Rat
             `offline` and has not been asked before.
         BudgetReachedError: if the money is spent.
     """
-    from ds2_fast.rating import rate
-
-    ask = _offline if rater.offline else rater.ask or rate
+    ask = rating_call(rater)
     options = dict(rater.options)
     conversations = pool.conversations()
     stage_name = f"rating-{name}" if name else "rating"
@@ -107,7 +123,7 @@ def rate_pool(line: Line, pool: Pool, rater: Rater, name: str = "") -> Stage[Rat
                 conversations, rater.model, journal_path=line.run.path / JOURNAL, **options
             ),
             inputs={"conversations": artifacts.digest_rows(conversations)},
-            params={"model": rater.model, **_identity(options)},
+            params={"model": rater.model, **rating_identity(options)},
             unit="samples",
             told=_tell,
         )
@@ -120,7 +136,14 @@ def rate_pool(line: Line, pool: Pool, rater: Rater, name: str = "") -> Stage[Rat
     return ratings
 
 
-def _identity(options: Mapping[str, Any]) -> dict[str, Any]:
+def rating_call(rater: Rater) -> Callable[..., Ratings]:
+    """What rates: `ds2_fast.rating.rate`, what stands in for it, or a refusal."""
+    from ds2_fast.rating import rate
+
+    return _offline if rater.offline else rater.ask or rate
+
+
+def rating_identity(options: Mapping[str, Any]) -> dict[str, Any]:
     """All that decides a rating besides the model and the sample, said or left out."""
     from ds2_fast.rating.endpoint import open_endpoint
     from ds2_fast.rating.prompt import load_prompt

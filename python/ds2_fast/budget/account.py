@@ -85,8 +85,8 @@ def advice(check: Check | None, rest_cost: str) -> str | None:
     if check is None or check.passed:
         return None
     return (
-        f"the budget is not to be trusted on this pool ({'; '.join(check.reasons)}), "
-        f"rate all: {rest_cost}"
+        f"the check of the budget fails ({'; '.join(check.reasons)}): "
+        f"raise `--budget`, or rate all: {rest_cost}"
     )
 
 

@@ -53,7 +53,9 @@ def parse_budget(budget: int | str, rows: int) -> Budget:
         if text.endswith("%"):
             share = Decimal(text[:-1])
             if not 0 < share <= 100:  # noqa: PLR2004
-                raise PoolError(f"`{text}` is no budget: a share lies above 0% and up to 100%", _HINT)
+                raise PoolError(
+                    f"`{text}` is no budget: a share lies above 0% and up to 100%", _HINT
+                )
             samples = int(rows * share / 100)
         else:
             samples = int(text)

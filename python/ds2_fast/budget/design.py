@@ -44,9 +44,9 @@ class Design:
 
     def columns(self, at: NDArray[np.int64]) -> NDArray[np.float32]:
         """Model columns of some samples, float32 `(n, width)`, the constant one last."""
-        embedding = np.asarray(self._rows[at], dtype=np.float32)
-        length = np.sqrt(np.square(embedding).sum(axis=1, keepdims=True))
-        embedding = embedding / np.where(length > 0, length, 1)
+        rows = np.asarray(self._rows[at], dtype=np.float64)
+        length = np.sqrt(np.square(rows).sum(axis=1, keepdims=True))
+        embedding = rows / np.where(length > 0, length, 1)
         shape = self._shape[at]
         bends = (self._bends(shape) - self._center) / self._spread
         parts = (embedding * _EMBEDDING, shape * _SHAPE, bends * _BENDS, np.ones((len(at), 1)))
@@ -55,7 +55,8 @@ class Design:
     def blocks(self) -> list[NDArray[np.int64]]:
         """All samples, some thousands at a time."""
         return [
-            np.arange(start, min(start + _BLOCK, len(self))) for start in range(0, len(self), _BLOCK)
+            np.arange(start, min(start + _BLOCK, len(self)))
+            for start in range(0, len(self), _BLOCK)
         ]
 
     def _bends(self, shape: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -63,11 +64,11 @@ class Design:
 
 
 def _standardize(columns: NDArray[np.float64]) -> NDArray[np.float64]:
-    standard = (columns - columns.mean(axis=0)) / _spread(columns)
+    standard: NDArray[np.float64] = (columns - columns.mean(axis=0)) / _spread(columns)
     return np.clip(standard, -_FARTHEST, _FARTHEST)
 
 
 def _spread(columns: NDArray[np.float64]) -> NDArray[np.float64]:
     """Standard deviations; 1 for a column that is constant."""
-    spread = columns.std(axis=0)
+    spread: NDArray[np.float64] = columns.std(axis=0)
     return np.where(spread > 1e-9, spread, 1.0)  # noqa: PLR2004

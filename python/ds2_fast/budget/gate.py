@@ -1,4 +1,4 @@
-"""The honest check: what a random share, never learned from, says about selection and predictions."""
+"""The honest check: what a random share, never learned from, says about the rest."""
 
 from __future__ import annotations
 
@@ -115,15 +115,11 @@ def check(seen: Seen, n: int, *, seed: int) -> Check:
     if precision.low < LEAST_PRECISION:
         reasons.append(f"precision may be as low as {precision.low:.2f}, below {LEAST_PRECISION}")
     if not error.value <= MOST_CALIBRATION_ERROR:
-        reasons.append(
-            f"calibration error {error.value:.3f} is above {MOST_CALIBRATION_ERROR}"
-        )
+        reasons.append(f"calibration error {error.value:.3f} is above {MOST_CALIBRATION_ERROR}")
     return Check(len(seen.scores), precision, gain, spearman, error, tuple(reasons))
 
 
-def _selection(
-    seen: Seen, n: int, rng: np.random.Generator
-) -> tuple[Estimate, Estimate]:
+def _selection(seen: Seen, n: int, rng: np.random.Generator) -> tuple[Estimate, Estimate]:
     """Precision and gain of the n best rated samples."""
     classes = len(seen.rated)
     checked = seen.rest_checked.astype(np.float64)
@@ -153,8 +149,9 @@ def _compare(
 def best_classes(counts: NDArray[np.float64], n: int) -> NDArray[np.float64]:
     """Classes of the n best samples of a pool with these counts, `(r, K)` to `(r, K)`."""
     above = np.cumsum(counts[:, ::-1], axis=1)[:, ::-1]
-    taken = np.minimum(above, n)
-    return taken - np.concatenate([taken[:, 1:], np.zeros((len(counts), 1))], axis=1)
+    taken: NDArray[np.float64] = np.minimum(above, n)
+    best: NDArray[np.float64] = taken - np.pad(taken[:, 1:], ((0, 0), (0, 1)))
+    return best
 
 
 def _around(value: float, draws: NDArray[np.float64]) -> Estimate:
@@ -172,8 +169,8 @@ def rank_correlation(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
 
 def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
     _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    return (last - (counts - 1) / 2)[place]
+    ranks: NDArray[np.float64] = (np.cumsum(counts) - (counts - 1) / 2)[place]
+    return ranks
 
 
 def _spearman_estimate(predicted: NDArray[np.float64], scores: NDArray[np.int8]) -> Estimate:

@@ -29,7 +29,8 @@ class Levels:
         columns = [np.interp(predicted, self.at, column) for column in self.reached.T]
         ones, zeros = np.ones(len(predicted)), np.zeros(len(predicted))
         tails = np.stack([ones, *columns, zeros], axis=1)
-        return np.maximum(tails[:, :-1] - tails[:, 1:], 0.0)
+        shares: NDArray[np.float64] = np.maximum(tails[:, :-1] - tails[:, 1:], 0.0)
+        return shares
 
 
 def fit_levels(

@@ -110,7 +110,15 @@ def spend(
         raise ValueError(f"budget must be at least {ROUNDS} samples, got {budget}")
     if n < 1:
         raise ValueError(f"n must be at least 1, got {n}")
-    spree = _Spree(ask, design, min(budget, len(design)), n, num_classes, seed, progress)
+    spree = _Spree(
+        ask,
+        design,
+        budget=min(budget, len(design)),
+        n=n,
+        num_classes=num_classes,
+        seed=seed,
+        progress=progress,
+    )
     return spree.run(open_end=open_end)
 
 
@@ -121,6 +129,7 @@ class _Spree:
         self,
         ask: Callable[[NDArray[np.int64]], Answers],
         design: Design,
+        *,
         budget: int,
         n: int,
         num_classes: int,

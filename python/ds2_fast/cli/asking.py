@@ -31,6 +31,7 @@ def tell_plan(
     *,
     pool_options: Mapping[str, Any],
     run_dir: Path | None,
+    budget: str | None = None,
 ) -> None:
     """Print on stdout what rating a pool would ask and cost; nothing is written.
 
@@ -39,9 +40,10 @@ def tell_plan(
         raters: arguments of `ds2_fast.rating.rate` for each rating model.
         pool_options: how the pool is to be read.
         run_dir: where answers of earlier runs may be; None for beside the pool.
+        budget: how much is to be rated; None for all.
     """
     with _no_garbage():
-        _tell_plans(source, raters, pool_options, run_dir)
+        _tell_plans(source, raters, pool_options, run_dir, budget)
 
 
 @contextmanager
@@ -61,6 +63,7 @@ def _tell_plans(
     raters: Mapping[str, Mapping[str, Any]],
     pool_options: Mapping[str, Any],
     run_dir: Path | None,
+    budget: str | None,
 ) -> None:
     from ds2_fast.line import default_run_dir
     from ds2_fast.pool import read_pool
@@ -73,6 +76,10 @@ def _tell_plans(
     for model, said in raters.items():
         plan = _plan(conversations, model, {**said, "journal_path": folder / JOURNAL})
         click.echo(plan.describe(said.get("rpm"), said.get("tpm")))
+        if budget is not None:
+            from ds2_fast.cli.budget_options import tell_budget
+
+            click.echo(tell_budget(conversations, model, budget, said))
         plans.append(plan)
     known = [plan.cost for plan in plans if plan.cost is not None]
     if len(plans) > 1 and len(known) == len(plans):
@@ -100,7 +107,7 @@ def teller() -> Callable[..., Ratings]:
     return tell
 
 
-def asker(*, quiet: bool = False, yes: bool = False) -> Callable[..., Ratings]:
+def asker(*, quiet: bool = False, yes: bool = False, told: bool = False) -> Callable[..., Ratings]:
     """Make what a command calls in place of `ds2_fast.rating.rate`.
 
     It takes the same arguments, shows the plan, asks before money is spent, and rates with a
@@ -109,15 +116,17 @@ def asker(*, quiet: bool = False, yes: bool = False) -> Callable[..., Ratings]:
     Args:
         quiet: print nothing but questions and errors.
         yes: do not ask.
+        told: the plan is told, and agreed to, already.
     """
 
     def ask(
         conversations: Sequence[Sequence[tuple[str, str]]], model: str, **options: Any
     ) -> Ratings:
         say: Callable[[str], None] = _silent if quiet else _say
-        plan = _plan(conversations, model, options)
-        say(plan.describe(options.get("rpm"), options.get("tpm")))
-        _confirm(plan, yes=yes or options.get("max_cost") is not None)
+        if not told:
+            plan = _plan(conversations, model, options)
+            say(plan.describe(options.get("rpm"), options.get("tpm")))
+            _confirm(plan, yes=yes or options.get("max_cost") is not None)
         try:
             with _progress_line(quiet) as show:
                 ratings = rate(conversations, model, **options, on_progress=show)

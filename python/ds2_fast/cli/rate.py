@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from ds2_fast.cli.budget_options import budget_rate_options
 from ds2_fast.cli.options import narrator
 from ds2_fast.cli.pool_options import pool_options
 from ds2_fast.cli.raters_file import gather_raters
@@ -67,6 +68,7 @@ class RateCommand(SectionedCommand):
     help="Folder of the artifacts.  [default: POOL.ds2 beside the pool]",
 )
 @click.option("-q", "--quiet", is_flag=True, help="Say only what is wrong.")
+@budget_rate_options
 @rate_options(several=True)
 @pool_options
 def rate(
@@ -79,9 +81,17 @@ def rate(
     dry_run: bool,
     yes: bool,
     pool_options: dict[str, Any],
+    budget: str | None,
+    n: str | None,
+    embeddings: str | None,
+    embedder: str | None,
+    space: str | None,
+    seed: int,
+    threads: int | None,
+    offline: bool,
     **options: Any,
 ) -> None:
-    """Rate every sample of POOL with a language model, or with several.
+    """Rate every sample of POOL with a language model, or with several, or part of it.
 
     Each answer is stored as it comes: after a crash, Ctrl-C or a reached cap the same command goes
     on where it was, and buys no stored answer again. `ds2-fast select` on the same pool uses the
@@ -90,6 +100,7 @@ def rate(
     \b
     Examples:
       ds2-fast rate pool.parquet --model openai/gpt-4o-mini --max-cost 10
+      ds2-fast rate pool.parquet --model openai/gpt-4o-mini --budget 20% -n 10000
       ds2-fast rate pool.jsonl --model openai/gpt-4o-mini --model groq/llama -o r.parquet
       ds2-fast rate pool.jsonl --model hosted_vllm/llama --api-base http://127.0.0.1:8000/v1
     """
@@ -98,9 +109,34 @@ def rate(
         raise click.UsageError("name the rating model with `--model`")
     from ds2_fast import pipeline
     from ds2_fast.cli.asking import asker, tell_plan
+    from ds2_fast.cli.budget_options import confirmer
 
     if dry_run:
-        tell_plan(pool, asked, pool_options=pool_options, run_dir=run_dir)
+        tell_plan(pool, asked, pool_options=pool_options, run_dir=run_dir, budget=budget)
+        return
+    if budget is not None:
+        if len(asked) > 1:
+            raise click.UsageError("a budget is for one rater: name one `--model`")
+        ((model_name, said),) = asked.items()
+        pipeline.rate(
+            list(pool),
+            model_name,
+            output=output,
+            run_dir=run_dir,
+            pool_options=pool_options,
+            rating_options=said,
+            ask=asker(quiet=quiet, yes=yes, told=True),
+            budget=budget,
+            n=n,
+            embeddings=embeddings,
+            embedder=embedder,
+            space=space,
+            seed=seed,
+            threads=threads,
+            offline=offline,
+            confirm=confirmer(yes=yes, capped=said.get("max_cost") is not None),
+            narrator=narrator(quiet=quiet),
+        )
         return
     pipeline.rate_with(
         list(pool),

@@ -32,7 +32,7 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
         "k",
     ),
     "Features and neighbors": ("embeddings", "embedder", "space", "knn", "recall"),
-    "Rating": ("model", "raters", *RATING, "dry_run", "yes"),
+    "Rating": ("model", "raters", "budget", *RATING, "dry_run", "yes"),
     "Reading the pool": POOL,
 }
 

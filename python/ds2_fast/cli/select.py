@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from ds2_fast.cli.budget_options import budget_option
 from ds2_fast.cli.options import feature_options, neighbor_options, run_options, score_options, show
 from ds2_fast.cli.pool_options import pool_options
 from ds2_fast.cli.rating_options import OPTION_NAMES, rate_options
@@ -38,6 +39,7 @@ from ds2_fast.progress import Narrator
 @score_options
 @feature_options
 @neighbor_options
+@budget_option
 @rate_options
 @pool_options
 @run_options
@@ -63,6 +65,7 @@ def select(
     """
     from ds2_fast import pipeline
     from ds2_fast.cli.asking import asker
+    from ds2_fast.cli.budget_options import confirmer
 
     rating_options = {name: options.pop(name) for name in OPTION_NAMES}
     if dry_run:
@@ -73,7 +76,8 @@ def select(
         n,
         pool_options=pool_options,
         rating_options=rating_options,
-        ask=asker(quiet=quiet, yes=yes),
+        ask=asker(quiet=quiet, yes=yes, told=options["budget"] is not None),
+        confirm=confirmer(yes=yes, capped=rating_options["max_cost"] is not None),
         narrator=narrator,
         **options,
     )
@@ -106,4 +110,5 @@ def _tell_plan(
         {options["model"]: rating_options},
         pool_options=pool_options,
         run_dir=options["run_dir"],
+        budget=options["budget"],
     )
