@@ -17,8 +17,10 @@ from ds2_fast.errors import BudgetReachedError
 from ds2_fast.progress import Progress, silent
 
 ROUNDS = 8
-"""Into how many parts the budget is cut. More find more (16 rounds: a hundredth of the gain), but
-each waits for its last answer."""
+"""Into how many parts the budget is cut, if each has 100 samples. More find more (16 rounds: a
+hundredth of the gain), but each waits for its last answer."""
+
+FEWEST_ROUNDS = 2
 
 CHECK_SHARE = 0.15
 """Of the budget, for the check: a smaller one finds a little more and knows less of it."""
@@ -28,6 +30,7 @@ _UNRATED = -1
 _FEWEST_CHECKED = 300
 _MOST_OF_BUDGET = 4
 _FEWEST_LEARNED = 50
+_ROUND = 100
 
 
 class Answers(NamedTuple):
@@ -76,7 +79,7 @@ def spend(
 ) -> Spent:
     """Rate part of a pool, where the n best samples are to be expected.
 
-    The budget is cut into 8 rounds. The first rates random samples, each later one those of the
+    The budget is cut into 8 rounds, or 2 to 7 of 100 samples. The first rates random samples, each later one those of the
     highest predicted score, by ridge regression on what is rated. Before the first, 15 % of the
     budget (at least 300 samples, at most a quarter) is set aside at random; a share of it is rated
     in every round and never learned from. The same seed and the same answers give the same
@@ -89,7 +92,7 @@ def spend(
     Args:
         ask: rates samples, given by their rows, best first; may leave some out when money ends.
         design: model columns of the N samples.
-        budget: samples that may be asked, at least 8.
+        budget: samples that may be asked, at least 2.
         n: size of the selection.
         num_classes: K.
         seed: of everything random.
@@ -106,8 +109,8 @@ def spend(
 
     Cost: a round takes O(N width) and O(ratings width²); memory is O(width²) and a block of rows.
     """
-    if budget < ROUNDS:
-        raise ValueError(f"budget must be at least {ROUNDS} samples, got {budget}")
+    if budget < FEWEST_ROUNDS:
+        raise ValueError(f"budget must be at least {FEWEST_ROUNDS} samples, got {budget}")
     if n < 1:
         raise ValueError(f"n must be at least 1, got {n}")
     spree = _Spree(
@@ -149,11 +152,12 @@ class _Spree:
         self._wanted = np.zeros(size, np.bool_)  # of those set aside: would have been chosen
         self._predicted = np.zeros(size)
         self._model = Model(design)
+        self._rounds = min(max(budget // _ROUND, FEWEST_ROUNDS), ROUNDS)
         self._broke = False
 
     def run(self, *, open_end: bool) -> Spent:
         rounds, found, stopped = 0, None, "spent"
-        while rounds < ROUNDS or open_end:
+        while rounds < self._rounds or open_end:
             self._one_round(rounds)
             rounds += 1
             if self._asked.all():
@@ -170,8 +174,8 @@ class _Spree:
     def _one_round(self, number: int) -> None:
         aside_from, aside_to = self._part(len(self._aside), number)
         start, end = self._part(self._budget, number)
-        if number >= ROUNDS:
-            start, end = self._part(self._budget, ROUNDS - 1)
+        if number >= self._rounds:  # the end is open: one more like the last
+            start, end = self._part(self._budget, self._rounds - 1)
         count = (end - start) - (aside_to - aside_from)
         if number == 0:
             chosen = self._others[:count]
@@ -192,10 +196,10 @@ class _Spree:
             )
         self._predicted = self._model.predict()
 
-    @staticmethod
-    def _part(total: int, number: int) -> tuple[int, int]:
+    def _part(self, total: int, number: int) -> tuple[int, int]:
         """Where a round's part of something begins and ends."""
-        return total * min(number, ROUNDS) // ROUNDS, total * min(number + 1, ROUNDS) // ROUNDS
+        count = self._rounds
+        return total * min(number, count) // count, total * min(number + 1, count) // count
 
     def _rate(self, rows: NDArray[np.int64]) -> None:
         if len(rows) == 0:
