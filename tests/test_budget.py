@@ -228,7 +228,8 @@ def test_the_budget_is_spent_and_not_exceeded(budget):
 
 
 def test_it_finds_the_best_far_better_than_chance():
-    rows, shape, scores = pool = make_pool()
+    pool = make_pool()
+    scores = pool[2]
     gains = []
     for seed in range(3):
         spent, _ = run(pool, 900, seed=seed)
@@ -264,7 +265,7 @@ def test_on_a_clear_pool_the_check_passes():
 
 def test_where_the_money_ends_in_between_the_best_of_the_round_are_asked():
     pool = make_pool()
-    whole, all_asked = run(pool, 800)
+    _, all_asked = run(pool, 800)
     broke, asked = run(pool, 800, most=650)
     assert asked.asked == all_asked.asked[:650]
     assert int(broke.asked.sum()) == 650

@@ -26,7 +26,6 @@ from ds2_fast.errors import PoolError
 from ds2_fast.scoring import asks_rater, rated_scores, rating_identity, read_pool_scores
 
 if TYPE_CHECKING:
-
     from ds2_fast.features import Features
     from ds2_fast.line import Line
     from ds2_fast.pool import Pool, Scores

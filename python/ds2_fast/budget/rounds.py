@@ -79,11 +79,11 @@ def spend(
 ) -> Spent:
     """Rate part of a pool, where the n best samples are to be expected.
 
-    The budget is cut into 8 rounds, or 2 to 7 of 100 samples. The first rates random samples, each later one those of the
-    highest predicted score, by ridge regression on what is rated. Before the first, 15 % of the
-    budget (at least 300 samples, at most a quarter) is set aside at random; a share of it is rated
-    in every round and never learned from. The same seed and the same answers give the same
-    samples, so a run that was killed asks for what it had asked for.
+    The budget is cut into 8 rounds, or 2 to 7 of 100 samples. The first rates random samples, each
+    later one those of the highest predicted score, by ridge regression on what is rated. Before the
+    first, 15 % of the budget (at least 300 samples, at most a quarter) is set aside at random; a
+    share of it is rated in every round and never learned from. The same seed and the same answers
+    give the same samples, so a run that was killed asks for what it had asked for.
 
     It ends when the budget is spent, or when the check says that at least 98 % of the selection
     would stay if all were rated (lower 95 % bound); then the samples set aside that would have
