@@ -95,14 +95,14 @@ def test_leaves_know_nothing_of_ours_but_errors(leaf: str) -> None:
     assert ours(imports(PACKAGE / f"{leaf}.py")) <= {"errors"}
 
 
-@pytest.mark.parametrize("package", ["pool", "embedding", "rating"])
+@pytest.mark.parametrize("package", ["pool", "embedding", "rating", "budget"])
 def test_packages_of_the_line_do_not_know_the_line(package: str) -> None:
     for module in (PACKAGE / package).rglob("*.py"):
         known = ours(imports(module))
         assert not known & {"pipeline", "line", "rundir", "cli", "report", "terminal"}, name_of(
             module
         )
-        assert not known & ({"pool", "embedding", "rating"} - {package}), name_of(module)
+        assert not known & ({"pool", "embedding", "rating", "budget"} - {package}), name_of(module)
 
 
 def test_only_the_line_knows_several_stages() -> None:

@@ -105,9 +105,10 @@ def spread_ratings(
     # Copies get the predictions of the first of them, too.
     first = pl.Series(np.where(copy_of >= 0, copy_of, np.arange(len(copy_of)))).cast(pl.UInt32)
     predicted = frame.select("rating_source", "rating_p").select(pl.all().gather(first))
-    status = pl.Series(np.where(copy_of >= 0, PREDICTED, "empty_sample"))
-    return engine.with_columns(
-        pl.col("status").fill_null(status.cast(pl.String)),
-        predicted["rating_source"],
-        predicted["rating_p"],
+    missing = pl.Series(np.where(copy_of >= 0, "not_rated", "empty_sample"))
+    return engine.with_columns(predicted["rating_source"], predicted["rating_p"]).with_columns(
+        pl.when(pl.col("rating_source") == PREDICTED)
+        .then(pl.lit(PREDICTED))
+        .otherwise(pl.col("status").fill_null(missing))
+        .alias("status")
     )

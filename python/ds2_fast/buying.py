@@ -109,7 +109,7 @@ class Purchase:
         try:
             scores = self._rate(self.rows[at], dollars, max_null=1.0).scores
         except BudgetReachedError:
-            if dollars is None or self._cap(dollars) < dollars:
+            if not self._ends_well(dollars):
                 raise
             asked = self._answered(self.rows[at])
             scores = np.full(len(at), -1, np.int8)
@@ -127,7 +127,13 @@ class Purchase:
             RatingError: if too many answers could not be read.
         """
         rows = self.rows[at]
-        return self._rate(rows, dollars, retry_null=False), rows
+        try:
+            return self._rate(rows, dollars, retry_null=False), rows
+        except BudgetReachedError:  # samples without an answer would have been tried once more
+            if not self._ends_well(dollars):
+                raise
+            rows = rows[self._answered(rows)]
+            return self._rate(rows, dollars, retry_null=False), rows
 
     def rest_cost(self) -> str:
         """What rating the rest would cost, in words."""
@@ -146,6 +152,10 @@ class Purchase:
         return rating_call(self.rater)(
             chosen, self.rater.model, journal_path=self.journal, **options
         )
+
+    def _ends_well(self, dollars: float | None) -> bool:
+        """Whether a reached cap is the end of the budget, and not `max_cost` below it."""
+        return dollars is not None and self._cap(dollars) >= dollars
 
     def _cap(self, dollars: float) -> float:
         most = self.rater.options.get("max_cost")
