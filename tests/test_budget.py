@@ -247,6 +247,9 @@ def test_a_sure_selection_stops_before_the_budget_is_spent():
     assert spent.stopped == "stable"
     assert len(rater.asked) < 5000
     assert spent.check.precision.low >= 0.98
+    # 750 are set aside, an eighth of them rated for the check in each round; others of them that
+    # were rated at the end, as they were wanted, are no random sample.
+    assert spent.check.rows == 750 * spent.rounds // 8
 
 
 def test_on_noise_the_check_fails():

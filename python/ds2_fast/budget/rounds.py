@@ -153,6 +153,7 @@ class _Spree:
         self._predicted = np.zeros(size)
         self._model = Model(design)
         self._rounds = min(max(budget // _ROUND, FEWEST_ROUNDS), ROUNDS)
+        self._revealed = 0  # of those set aside: rated for the check, whatever they are worth
         self._broke = False
 
     def run(self, *, open_end: bool) -> Spent:
@@ -186,6 +187,7 @@ class _Spree:
                 lowest = self._predicted[chosen[-1]]
                 self._wanted[self._aside] |= self._predicted[self._aside] >= lowest
         self._free[chosen] = False
+        self._revealed = aside_to
         self._rate(np.concatenate([self._aside[aside_from:aside_to], chosen]))
         learned = chosen[self._scores[chosen] != _UNRATED]
         self._model.learn(learned, self._scores[learned])
@@ -213,7 +215,8 @@ class _Spree:
         return fit_levels(self._model.predict_unseen(), self._model.scores, self._classes)
 
     def _check(self) -> Check:
-        checked = self._aside[self._scores[self._aside] != _UNRATED]
+        revealed = self._aside[: self._revealed]
+        checked = revealed[self._scores[revealed] != _UNRATED]
         rest = checked[~self._wanted[checked]]
         seen = Seen(
             rated=self._count(self._scores[self._scores != _UNRATED]),
