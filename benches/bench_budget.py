@@ -4,13 +4,14 @@
         --embeddings alpaca52k_minilm_f16.npy --scale 341612
     python benches/bench_budget.py --fast            # a made pool, seconds
 
-For every rater (columns `rating_*`), budget and seed, `select` runs as a user would run it, default
-preset. The gain of a selection is its mean score over that of the pool, as a share of what the n
-best scores would give: 100 % needs an oracle. Beside it stand the same `select` with all ratings,
-and with as many random ones. `best rated` is the gain of the n best of the ratings that were
-bought, before curation has its say; `precision` how many of those would be among the n best had all
-been rated, against what the run itself said of it from its random share (`inside`: how often the
-truth lay in the stated 95 % interval). Intervals are those of the mean over the seeds (Student).
+For every rater (columns `rating_*`), budget and seed, `select` runs as a user would run it, preset. The gain of a selection is its mean score over that of the pool, as a share of what the n
+best scores would give: 100 % needs an oracle. Curation moves scores toward the neighbors', which
+costs such a gain even with all ratings (`--curation none` leaves them); what the other raters think
+of the selection is in `others`. Beside both stand the same `select` with all ratings; `random` is
+the gain of the n best of as many random ratings, `best rated` that of the n best of those that were
+bought. `precision` is how many of those would be among the n best had all been rated, against what
+the run itself says of it from its random share (`inside`: how often the truth lies in the stated
+95 % interval). Intervals are those of the mean over the seeds (Student).
 
 `--scale N` adds what a budget costs in seconds on a pool of N made samples, rater aside.
 """
@@ -75,6 +76,13 @@ def choose(
     )
 
 
+def opinion(frame: pl.DataFrame, rater: str, result: ds2_fast.Result) -> float:
+    """Mean score of the selection by the other raters; by the same one if it is the only."""
+    raters = [column for column in frame.columns if column.startswith(RATING_PREFIX)]
+    others = [column for column in raters if column != rater] or [rater]
+    return float(frame.select(others)[result.indices].mean_horizontal().mean() or 0.0)
+
+
 def measure(
     frame: pl.DataFrame,
     rater: str,
@@ -84,14 +92,21 @@ def measure(
     n: int,
     budget: str,
     seeds: int,
+    curation: str,
 ) -> dict[str, Any]:
     scores = frame[rater].to_numpy().astype(np.int8)
-    found: dict[str, list[float]] = {"gain": [], "best_rated": [], "precision": [], "seconds": []}
+    found: dict[str, list[float]] = {
+        "gain": [],
+        "others": [],
+        "best_rated": [],
+        "precision": [],
+        "seconds": [],
+    }
     said, inside, passed, asked = [], 0, 0, 0
     chance: list[float] = []
     for seed in range(seeds):
         started = time.perf_counter()
-        result = choose(frame, rater, rows, n, run, budget=budget, seed=seed)
+        result = choose(frame, rater, rows, n, run, budget=budget, seed=seed, curation=curation)
         found["seconds"].append(time.perf_counter() - started)
         account = result.report["selection"]["budget"]
         rated = (result.scores["ds2_rating_source"] == "rated").to_numpy()
@@ -99,6 +114,7 @@ def measure(
         top = np.sort(scores[rated])[::-1][:n]
         truth = precision(scores[rated], scores, n)
         found["gain"].append(gain(scores[result.indices], scores))
+        found["others"].append(opinion(frame, rater, result))
         found["best_rated"].append(gain(top, scores))
         found["precision"].append(truth)
         value, low, high = account["check"]["precision"]
@@ -181,20 +197,23 @@ def as_markdown(result: dict[str, Any]) -> str:
     lines = [
         "# How far a budget gets",
         "",
-        f"{result['pool']}: {result['samples']:,} samples, n = {result['n']:,}, {result['seeds']} "
-        f"seeds; {machine['date']}, {machine['processor']}, {machine['cores']} cores. Gains in % "
+        f"{result['pool']}: {result['samples']:,} samples, n = {result['n']:,}, curation "
+        f"{result['curation']}, {result['seeds']} seeds; {machine['date']}, "
+        f"{machine['processor']}, {machine['cores']} cores. Gains in % "
         "of the attainable, ± half the 95 % interval of the mean.",
         "",
-        "| rater | budget | gain of `select` | all ratings | as many random | best rated "
+        "| rater | budget | gain of `select` | all ratings | others | others, all ratings "
+        "| random | best rated "
         "| precision | said, first seed | inside | check passed | Spearman | calibration error "
         "| seconds |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for line in result["raters"]:
         said = line["said"][0]
         lines.append(
             f"| {line['rater']} | {line['budget']} | **{span(line['gain'])}** "
-            f"| {100 * line['all_ratings']:.1f} | {span(line['random'])} "
+            f"| {100 * line['all_ratings']:.1f} | {line['others']['mean']:.3f} "
+            f"| {line['others_all']:.3f} | {span(line['random'])} "
             f"| {span(line['best_rated'])} | {span(line['precision'])} "
             f"| {said['value']:.3f} ({said['low']:.3f} to {said['high']:.3f}) | {line['inside']} "
             f"| {line['passed']} | {line['spearman']:.2f} | {line['calibration_error']:.3f} "
@@ -217,6 +236,8 @@ def main() -> None:
     parser.add_argument("-n", type=int, default=1000, help="size of the selection")
     parser.add_argument("--budgets", default="20%,30%")
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--curation", default="bayes")
+    parser.add_argument("--raters", help="only these columns, separated by commas")
     parser.add_argument("--scale", type=int, help="samples of the made pool for seconds")
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the results")
     parser.add_argument("--fast", action="store_true", help="a small made pool; nothing is written")
@@ -230,21 +251,34 @@ def main() -> None:
     else:
         parser.error("give --ratings and --embeddings, or --fast")
     raters = [column for column in frame.columns if column.startswith(RATING_PREFIX)]
+    raters = options.raters.split(",") if options.raters else raters
     lines = []
     with TemporaryDirectory() as folder:
         run = Path(folder) / "run"
         for rater in raters:
             scores = frame[rater].to_numpy().astype(np.int8)
-            whole = gain(scores[choose(frame, rater, rows, options.n, run).indices], scores)
+            full = choose(frame, rater, rows, options.n, run, curation=options.curation)
+            with_all = {
+                "all_ratings": gain(scores[full.indices], scores),
+                "others_all": opinion(frame, rater, full),
+            }
             for budget in options.budgets.split(","):
                 line = measure(
-                    frame, rater, rows, run, n=options.n, budget=budget, seeds=options.seeds
+                    frame,
+                    rater,
+                    rows,
+                    run,
+                    n=options.n,
+                    budget=budget,
+                    seeds=options.seeds,
+                    curation=options.curation,
                 )
-                lines.append({**line, "all_ratings": whole})
+                lines.append({**line, **with_all})
     result: dict[str, Any] = {
         "pool": name,
         "samples": len(frame),
         "n": options.n,
+        "curation": options.curation,
         "seeds": options.seeds,
         "machine": describe_machine(),
         "raters": lines,
@@ -254,7 +288,10 @@ def main() -> None:
     print(as_markdown(result))
     if not options.fast:
         options.out.mkdir(parents=True, exist_ok=True)
-        stem = options.out / f"{result['machine']['date']}-budget-{options.ratings.stem}"
+        stem = (
+            options.out
+            / f"{result['machine']['date']}-budget-{options.ratings.stem}-{options.curation}"
+        )
         stem.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
         stem.with_suffix(".md").write_text(as_markdown(result), encoding="utf-8")
 

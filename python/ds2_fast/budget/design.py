@@ -32,10 +32,11 @@ class Design:
         if len(rows) != len(shape):
             raise ValueError(f"{len(rows)} feature rows do not fit {len(shape)} shapes")
         self._rows = rows
-        self._shape = _standardize(shape.astype(np.float64))
-        self._knots = np.quantile(self._shape, _KNOTS, axis=0)
+        self._shape = _standardize(shape.astype(np.float64)).astype(np.float32)
+        self._knots = np.quantile(self._shape, _KNOTS, axis=0).astype(np.float32)
         bends = self._bends(self._shape)
-        self._center, self._spread = bends.mean(axis=0), _spread(bends)
+        self._center = bends.mean(axis=0, dtype=np.float64).astype(np.float32)
+        self._spread = _spread(bends.astype(np.float64)).astype(np.float32)
         self.width = rows.shape[1] + shape.shape[1] * (1 + len(_KNOTS)) + 1
 
     def __len__(self) -> int:
@@ -44,13 +45,18 @@ class Design:
 
     def columns(self, at: NDArray[np.int64]) -> NDArray[np.float32]:
         """Model columns of some samples, float32 `(n, width)`, the constant one last."""
-        rows = np.asarray(self._rows[at], dtype=np.float64)
-        length = np.sqrt(np.square(rows).sum(axis=1, keepdims=True))
-        embedding = rows / np.where(length > 0, length, 1)
+        rows = np.asarray(self._rows[at], dtype=np.float32)
+        length = np.sqrt(np.square(rows).sum(axis=1, keepdims=True, dtype=np.float64))
+        scale = _EMBEDDING / np.where(length > 0, length, 1)
         shape = self._shape[at]
         bends = (self._bends(shape) - self._center) / self._spread
-        parts = (embedding * _EMBEDDING, shape * _SHAPE, bends * _BENDS, np.ones((len(at), 1)))
-        return np.concatenate([part.astype(np.float32) for part in parts], axis=1)
+        parts = (
+            rows * scale.astype(np.float32),
+            shape * np.float32(_SHAPE),
+            bends * np.float32(_BENDS),
+            np.ones((len(at), 1), np.float32),
+        )
+        return np.concatenate(parts, axis=1)
 
     def blocks(self) -> list[NDArray[np.int64]]:
         """All samples, some thousands at a time."""
@@ -59,7 +65,7 @@ class Design:
             for start in range(0, len(self), _BLOCK)
         ]
 
-    def _bends(self, shape: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _bends(self, shape: NDArray[np.float32]) -> NDArray[np.float32]:
         return np.concatenate([np.maximum(shape - knot, 0) for knot in self._knots], axis=1)
 
 

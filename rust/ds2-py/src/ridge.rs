@@ -4,15 +4,15 @@ use ds2_core::ridge::{apply_weights, gram, solve_ridge};
 use numpy::{IntoPyArray, Ix1, Ix2, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray};
 use pyo3::prelude::*;
 
-use crate::arrays::{borrow, cubic, rows};
+use crate::arrays::{self, borrow, cubic};
 use crate::detached::detached;
 
 /// The upper triangle of the products of all columns.
 #[pyfunction(name = "gram")]
-fn gram_of<'py>(values: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyArray2<f64>>> {
-    let py = values.py();
-    let values: PyReadonlyArray<'_, f32, Ix2> = borrow(values, "rows", "float32 (n, d)")?;
-    let values = rows(&values)?;
+fn gram_of<'py>(rows: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyArray2<f64>>> {
+    let py = rows.py();
+    let values: PyReadonlyArray<'_, f32, Ix2> = borrow(rows, "rows", "float32 (n, d)")?;
+    let values = arrays::rows(&values)?;
     let sums = detached(py, None, |_| gram(values))?;
     sums.into_pyarray(py).reshape([values.dim(), values.dim()])
 }
@@ -34,13 +34,13 @@ fn solve_ridge_of<'py>(
 /// Rows times weights.
 #[pyfunction(name = "apply_weights")]
 fn apply_weights_of<'py>(
-    values: &Bound<'py, PyAny>,
+    rows: &Bound<'py, PyAny>,
     weights: &Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyArray1<f64>>> {
-    let py = values.py();
-    let values: PyReadonlyArray<'_, f32, Ix2> = borrow(values, "rows", "float32 (n, d)")?;
+    let py = rows.py();
+    let values: PyReadonlyArray<'_, f32, Ix2> = borrow(rows, "rows", "float32 (n, d)")?;
     let weights: PyReadonlyArray<'_, f64, Ix1> = borrow(weights, "weights", "float64 (d,)")?;
-    let (values, weights) = (rows(&values)?, weights.as_slice()?);
+    let (values, weights) = (arrays::rows(&values)?, weights.as_slice()?);
     Ok(detached(py, None, |_| apply_weights(values, weights))?.into_pyarray(py))
 }
 
