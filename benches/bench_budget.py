@@ -4,8 +4,9 @@
         --embeddings alpaca52k_minilm_f16.npy --scale 341612
     python benches/bench_budget.py --fast            # a made pool, seconds
 
-For every rater (columns `rating_*`), budget and seed, `select` runs as a user would run it, preset. The gain of a selection is its mean score over that of the pool, as a share of what the n
-best scores would give: 100 % needs an oracle. Curation moves scores toward the neighbors', which
+For every rater (columns `rating_*`), budget and seed, `select` runs as a user would run it, with
+the default preset. The gain of a selection is its mean score over that of the pool, as a share of
+what the n best scores would give: 100 % needs an oracle. Curation moves scores toward the neighbors', which
 costs such a gain even with all ratings (`--curation none` leaves them); what the other raters think
 of the selection is in `others`. Beside both stand the same `select` with all ratings; `random` is
 the gain of the n best of as many random ratings, `best rated` that of the n best of those that were
