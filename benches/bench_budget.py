@@ -6,13 +6,13 @@
 
 For every rater (columns `rating_*`), budget and seed, `select` runs as a user would run it, with
 the default preset. The gain of a selection is its mean score over that of the pool, as a share of
-what the n best scores would give: 100 % needs an oracle. Curation moves scores toward the neighbors', which
-costs such a gain even with all ratings (`--curation none` leaves them); what the other raters think
-of the selection is in `others`. Beside both stand the same `select` with all ratings; `random` is
-the gain of the n best of as many random ratings, `best rated` that of the n best of those that were
-bought. `precision` is how many of those would be among the n best had all been rated, against what
-the run itself says of it from its random share (`inside`: how often the truth lies in the stated
-95 % interval). Intervals are those of the mean over the seeds (Student).
+what the n best scores would give: 100 % needs an oracle. Curation moves scores toward those of the
+neighbors, which costs such a gain even with all ratings (`--curation none` leaves them); what the
+other raters think of the selection is in `others`. Beside both stand the same `select` with all
+ratings; `random` is the gain of the n best of as many random ratings, `best rated` that of the n
+best of those that were bought. `precision` is how many of those would be among the n best had all
+been rated, against what the run itself says of it from its random share (`inside`: how often the
+truth lies in the stated 95 % interval). Intervals are those of the mean over the seeds (Student).
 
 `--scale N` adds what a budget costs in seconds on a pool of N made samples, rater aside.
 """
