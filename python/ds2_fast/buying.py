@@ -145,7 +145,7 @@ class Purchase:
         return f"${left.cost:,.2f} for {left.to_rate:,} more samples"
 
     def _rate(self, rows: NDArray[np.int64], dollars: float | None, **changed: Any) -> Ratings:  # noqa: ANN401
-        options = {**self.rater.options, **changed}
+        options = {**self.rater.options, "injection_probe": 0, **changed}
         if dollars is not None:
             options["max_cost"] = self._cap(dollars)
         chosen = [self.conversations[row] for row in rows]
@@ -171,19 +171,17 @@ class Purchase:
 
     def _answered(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
         from ds2_fast.rating.answered import find_answered
-        from ds2_fast.rating.run import set_up
+        from ds2_fast.rating.run import set_up_from
 
-        names = inspect.signature(set_up).parameters
-        options = {name: self._option(name) for name in names if name != "model"}
         if self.journal is None:
             return np.zeros(len(rows), np.bool_)
-        setup = set_up(self.rater.model, **{**options, "retry_null": False})
+        setup = set_up_from(self.rater.model, {**self.rater.options, "retry_null": False})
         return find_answered(setup, [self.conversations[row] for row in rows], self.journal)
 
     def _option(self, name: str) -> Any:  # noqa: ANN401
-        from ds2_fast.scoring import rating_argument
+        from ds2_fast.scoring import argument
 
-        return rating_argument(name, self.rater.options)
+        return argument(name, self.rater.options)
 
 
 def open_purchase(line: Line, conversations: Conversations, rater: Rater) -> Purchase:

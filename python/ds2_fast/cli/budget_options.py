@@ -62,7 +62,7 @@ def confirmer(*, yes: bool, capped: bool) -> Confirm:
     return confirm
 
 
-def tell_budget(conversations: Any, model: str, budget: str, options: dict[str, Any]) -> str:
+def tell_budget(conversations: Any, model: str, budget: str, options: Any) -> str:
     """The line of a dry run that says what a budget costs."""
     from ds2_fast.budget import parse_budget
     from ds2_fast.buying import make_purchase

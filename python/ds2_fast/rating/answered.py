@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ds2_fast.rating.journal import load_journal
-from ds2_fast.rating.stored import find_stored
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,7 +28,8 @@ def find_answered(
         journal_path: the journal.
     """
     jobs = setup.jobs(conversations)
-    stored = find_stored(jobs, load_journal(journal_path), retry_null=False)
-    known = np.array([key in stored.results for key in jobs.keys], dtype=np.bool_)
-    # Rows without a job (no text) need no request either.
-    return np.append(known, True)[np.where(jobs.job_of_row < 0, len(jobs), jobs.job_of_row)]
+    stored = setup.stored(jobs, load_journal(journal_path)).results
+    known = [all(key in stored for key in jobs.keys_of(sample)) for sample in range(jobs.samples)]
+    # Rows without a sample (no text) need no request either.
+    at = np.where(jobs.job_of_row < 0, jobs.samples, jobs.job_of_row)
+    return np.array([*known, True], dtype=np.bool_)[at]
