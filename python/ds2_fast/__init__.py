@@ -40,9 +40,6 @@ if TYPE_CHECKING:
     from ds2_fast.lexical import embed_lexical as embed_lexical
     from ds2_fast.longtail import score_longtail as score_longtail
     from ds2_fast.pipeline import Result as Result
-    from ds2_fast.pipeline import embed as embed
-    from ds2_fast.pipeline import rate as rate
-    from ds2_fast.pipeline import rate_with as rate_with
     from ds2_fast.pipeline import select as select
     from ds2_fast.pool import Pool as Pool
     from ds2_fast.pool import Scores as Scores
@@ -65,6 +62,9 @@ if TYPE_CHECKING:
     from ds2_fast.selection import rank_samples as rank_samples
     from ds2_fast.spaces import SpaceComparison as SpaceComparison
     from ds2_fast.spaces import compare_spaces as compare_spaces
+    from ds2_fast.stages import embed as embed
+    from ds2_fast.stages import rate as rate
+    from ds2_fast.stages import rate_with as rate_with
     from ds2_fast.transition import Transition as Transition
     from ds2_fast.transition import fit_transition as fit_transition
     from ds2_fast.trust import Trust as Trust
@@ -94,7 +94,7 @@ _HOMES = {
     "knn": ("Neighbors", "find_neighbors"),
     "lexical": ("embed_lexical",),
     "longtail": ("score_longtail",),
-    "pipeline": ("Result", "embed", "rate", "rate_with", "select"),
+    "pipeline": ("Result", "select"),
     "pool": ("Pool", "Scores", "read_embeddings", "read_pool", "read_scores", "write_subset"),
     "pool_index": ("PoolIndex",),
     "quotas": ("Seats", "seat_groups"),
@@ -109,6 +109,7 @@ _HOMES = {
     "rerate_line": ("Rerated", "rerate"),
     "selection": ("Ranking", "rank_samples"),
     "spaces": ("SpaceComparison", "compare_spaces"),
+    "stages": ("embed", "rate", "rate_with"),
     "transition": ("Transition", "fit_transition"),
     "trust": ("Trust", "check_trust"),
     "uncertainty": ("Intervals", "bootstrap_transition"),

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from ds2_fast.analysis import Recipe
 from ds2_fast.curation import Mode
 from ds2_fast.errors import PoolError
-from ds2_fast.features import make_features, usual_space
+from ds2_fast.features import usual_space
+from ds2_fast.gathering import Wanted, gather
 from ds2_fast.knn import MethodName, check_choice
 from ds2_fast.line import open_line
 from ds2_fast.noise import read_noise
@@ -21,8 +22,7 @@ from ds2_fast.presets import PRESETS, PresetName, check_neighbors, neighbors_cou
 from ds2_fast.progress import QUIET, Narrator
 from ds2_fast.rater_report import report_panel
 from ds2_fast.raters import Combined, Pair, Worth
-from ds2_fast.scoring import pool_scores
-from ds2_fast.source import open_pool, record_source
+from ds2_fast.source import open_pool
 from ds2_fast.transition import Transition
 from ds2_fast.trust import Trust
 
@@ -130,23 +130,18 @@ def compare_raters(
         audit=audit,
         curation=curation,
     )
+    wanted = Wanted(
+        columns=columns,
+        scale=scale,
+        embeddings=embeddings,
+        embedder=embedder,
+        space=usual_space(defaults, space, embeddings, embedder),
+        offline=offline,
+        seed=seed,
+        threads=threads,
+    )
     with open_line(folder, narrator) as line:
-        rated = [
-            pool_scores(line, pool, score_col=column, scale=scale, rater=None) for column in columns
-        ]
-        noise = [source.resolve(line, scores) for scores, _ in rated]
-        features = make_features(
-            line,
-            pool,
-            embeddings=embeddings,
-            embedder=embedder,
-            space=usual_space(defaults, space, embeddings, embedder),
-            offline=offline,
-            seed=seed,
-            threads=threads,
-            scores=rated[0][0],
-        )
-        record_source(line, pool, pool_options, features)
+        gathered = gather(line, pool, wanted, source, pool_options)
         recipe = Recipe(
             curation,
             neighbors_counted(k, defaults, len(pool)),
@@ -156,7 +151,7 @@ def compare_raters(
             seed,
             threads,
         )
-        found = analyze_raters(line, rated, features, recipe, noise)
+        found = analyze_raters(line, gathered.rated, gathered.features, recipe, gathered.noise)
     assert found.panel is not None, "there are two raters or more"
     return _comparison(found.panel)
 

@@ -33,7 +33,7 @@ def rate_part(
     confirm: Confirm | None,
     narrator: Narrator,
 ) -> Ratings:
-    """Rate part of a pool; see `ds2_fast.pipeline.rate`.
+    """Rate part of a pool; see `ds2_fast.rate`.
 
     Args:
         data: the pool.

@@ -46,9 +46,9 @@ def embed(
       ds2-fast embed pool.parquet -o embeddings.npy
       ds2-fast embed pool.jsonl --embedder ./my-model
     """
-    from ds2_fast import pipeline
+    from ds2_fast import stages
 
-    rows = pipeline.embed(list(pool), pool_options=pool_options, narrator=narrator, **options)
+    rows = stages.embed(list(pool), pool_options=pool_options, narrator=narrator, **options)
     if as_json:
         about = {"rows": rows.shape[0], "dimensions": rows.shape[1], "dtype": str(rows.dtype)}
         click.echo(json.dumps(about))

@@ -107,7 +107,7 @@ def rate(
     asked: Mapping[str, Mapping[str, Any]] = gather_raters(model, raters, options)
     if not asked:
         raise click.UsageError("name the rating model with `--model`")
-    from ds2_fast import pipeline
+    from ds2_fast import stages
     from ds2_fast.cli.asking import asker, tell_plan
     from ds2_fast.cli.budget_options import confirmer
 
@@ -118,7 +118,7 @@ def rate(
         if len(asked) > 1:
             raise click.UsageError("a budget is for one rater: name one `--model`")
         ((model_name, said),) = asked.items()
-        pipeline.rate(
+        stages.rate(
             list(pool),
             model_name,
             output=output,
@@ -138,7 +138,7 @@ def rate(
             narrator=narrator(quiet=quiet),
         )
         return
-    pipeline.rate_with(
+    stages.rate_with(
         list(pool),
         asked,
         output=output,
