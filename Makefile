@@ -12,7 +12,7 @@ export CARGO_TERM_QUIET ?= true
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check setup build wheel model lint fmt test-rs test-py docs bench bench-fast bench-peers lock clean
+.PHONY: help demo test check setup build wheel model lint fmt test-rs test-py docs bench bench-fast bench-rating bench-peers lock clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -76,6 +76,9 @@ bench: wheel model ## all benchmarks (long); tables go to benches/results
 
 bench-fast: wheel # every Python benchmark once, on made data, to keep it alive
 	$(BIN)/python benches/run.py --fast
+
+bench-rating: wheel ## the rating engine under every fault of its acceptance set, on the loopback
+	$(BIN)/python benches/bench_rating.py $(ARGS)
 
 bench-peers: $(PEERS)/.installed ## the neighbor search against its peers; ARGS='--embeddings rows.npy --json result.json'
 	$(PEERS)/bin/python benches/bench_knn.py $(or $(ARGS),--generate 50000x384)

@@ -71,6 +71,7 @@ class Admission:
         tpm: tokens a minute; None = as the headers say, if they do.
         on_budget: called once, when nothing is in flight and the next request does not fit the cap.
         start: limit to start from.
+        clock: seconds, monotonic; the event loop's own.
     """
 
     def __init__(
@@ -82,11 +83,13 @@ class Admission:
         tpm: float | None = None,
         on_budget: Callable[[], None] = lambda: None,
         start: int = START_LIMIT,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._clock = clock
         self._spending = spending
         self._ceiling = ceiling
         self._on_budget = on_budget
-        self._requests, self._tokens = Bucket(rpm), Bucket(tpm)
+        self._requests, self._tokens = Bucket(rpm, clock), Bucket(tpm, clock)
         self._given = (rpm is not None, tpm is not None)
         self.limit = float(min(start, ceiling))
         self.in_flight = 0
@@ -94,7 +97,7 @@ class Admission:
         self._slow_start = True
         self._alpha = 0.0
         self._paused_until = 0.0
-        self._window = Window(time.monotonic())
+        self._window = Window(self._clock())
         self._queue: deque[tuple[asyncio.Future[Ticket], int, float]] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._open = True
@@ -139,7 +142,7 @@ class Admission:
             window.refused += 1
             if window.refused >= _PAUSE_REFUSALS and window.refused > _PAUSE_SHARE * window.sent:
                 pause = 1.0 if retry_after is None else retry_after
-                self._paused_until = max(self._paused_until, time.monotonic() + pause)
+                self._paused_until = max(self._paused_until, self._clock() + pause)
         elif answered and self._slow_start and self.in_flight + 1 >= _USED_SHARE * self.limit:
             self.limit = min(self._ceiling, self.limit + 1)
         self._judge(window)
@@ -159,7 +162,7 @@ class Admission:
                 bucket.per_minute = limit * HEADER_SHARE
             pause = min(header_pause(headers, what), _LONGEST_HEADER_PAUSE)
             if pause > 0:
-                self._paused_until = max(self._paused_until, time.monotonic() + pause)
+                self._paused_until = max(self._paused_until, self._clock() + pause)
 
     def close(self) -> None:
         """Let nothing more through, and wake everybody who waits."""
@@ -196,7 +199,7 @@ class Admission:
             if self.in_flight >= int(self.limit):
                 return
             delay = max(
-                self._paused_until - time.monotonic(), self._requests.wait(), self._tokens.wait()
+                self._paused_until - self._clock(), self._requests.wait(), self._tokens.wait()
             )
             if delay > 0:
                 self._wake_in(delay)
@@ -209,7 +212,7 @@ class Admission:
             future.set_result(self._admit(tokens, worst))
 
     def _admit(self, tokens: int, worst: float) -> Ticket:
-        now = time.monotonic()
+        now = self._clock()
         window = self._window
         if window.sent >= _WINDOW_REQUESTS and now - window.start >= _WINDOW_SECONDS:
             self._window = Window(now)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from ds2_fast.rating.admission import Admission, StoppedError, Ticket
 from ds2_fast.rating.answer import FINAL, read_answer
@@ -43,6 +43,7 @@ class Engine:
         ceiling: most requests in flight.
         rpm: requests a minute, None = unknown.
         tpm: tokens a minute, None = unknown.
+        clock: seconds, monotonic; the event loop's own.
     """
 
     def __init__(
@@ -55,7 +56,9 @@ class Engine:
         ceiling: int,
         rpm: float | None = None,
         tpm: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._clock = clock
         self._jobs = jobs
         self._spending = spending
         self.rules = rules
@@ -64,10 +67,15 @@ class Engine:
         self._stopped = asyncio.Event()
         self._proven = False
         self._in_a_row = 0
-        self._last_answer = time.monotonic()
+        self._last_answer = self._clock()
         self._last_failure = ""
         self.admission = Admission(
-            spending, ceiling=ceiling, rpm=rpm, tpm=tpm, on_budget=lambda: self.stop(Stop.BUDGET)
+            spending,
+            ceiling=ceiling,
+            rpm=rpm,
+            tpm=tpm,
+            on_budget=lambda: self.stop(Stop.BUDGET),
+            clock=clock,
         )
         self.tally = Tally()
         self.results: dict[str, Record] = {}
@@ -134,13 +142,13 @@ class Engine:
             if self._stopped.is_set():  # between admission and this task's turn
                 self.admission.leave(ticket, answered=False)
                 raise StoppedError
-            sent = time.monotonic()
+            sent = self._clock()
             try:
                 answer = await self._ask(sample, transport)
             except CallError as error:
                 delay = self._failed(sample, ticket, error)
             else:
-                again = self._answered(sample, ticket, answer, time.monotonic() - sent)
+                again = self._answered(sample, ticket, answer, self._clock() - sent)
                 delay = 0.0 if again else None
 
     async def _ask(self, sample: Sample, transport: Transport) -> Answer:
@@ -179,7 +187,7 @@ class Engine:
         key = self._jobs.keys[sample.job]
         self._recorder.answer(key, sample, record, answer, cost=cost, seconds=seconds)
         self._in_a_row = 0
-        self._last_answer = time.monotonic()
+        self._last_answer = self._clock()
         self.admission.learn(answer.headers, ticket, usage[0] + usage[1])
         self.admission.leave(ticket)
         if self._disk_failed():
@@ -252,7 +260,7 @@ class Engine:
             self._recorder.beat(self.admission.in_flight)
             await asyncio.to_thread(self._recorder.sync)
             self._disk_failed()
-            if time.monotonic() - self._last_answer > self.rules.give_up:
+            if self._clock() - self._last_answer > self.rules.give_up:
                 self.stop(
                     Stop.GIVE_UP,
                     f"no answer for {self.rules.give_up:g} s, the last failure: "
