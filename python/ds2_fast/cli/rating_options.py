@@ -111,7 +111,14 @@ _OPTIONS: tuple[Callable[[Callable[..., Any]], Callable[..., Any]], ...] = (
         "--max-sample-tokens", type=click.IntRange(64),
         help="Longer samples are cut in the middle.",
     ),
-    _option("--max-concurrency", type=click.IntRange(1), help="Most requests in flight."),
+    _option(
+        "--max-concurrency", type=click.IntRange(1),
+        help="Most requests in flight.  [default: 64, direct 512]",
+    ),
+    _option(
+        "--transport", type=click.Choice(["litellm", "direct"]),
+        help="How requests go out: by litellm, or straight to an OpenAI-compatible server.",
+    ),
     _option("--rpm", type=float, help="Requests a minute; default: as the provider says."),
     _option("--tpm", type=float, help="Tokens a minute; default: as the provider says."),
     _option("--timeout", type=Duration(), help="Time a request may take in all, in seconds."),

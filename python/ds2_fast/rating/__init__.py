@@ -104,11 +104,12 @@ def rate(
     api_key_env: str | None = None,
     endpoint_label: str | None = None,
     insecure_http: bool = False,
+    transport: str = "litellm",
     temperature: float | None = 0.0,
     max_tokens: int | None = 128,
     params: Mapping[str, Any] | None = None,
     max_sample_tokens: int = 3000,
-    max_concurrency: int = 64,
+    max_concurrency: int | None = None,
     rpm: float | None = None,
     tpm: float | None = None,
     timeout: float = 120.0,
@@ -144,11 +145,15 @@ def rate(
         endpoint_label: identity of the endpoint in place of its address (a tunnel that changes its
             port).
         insecure_http: send a key over plain http to another machine.
+        transport: `litellm`, any provider it knows; or `direct`, OpenAI-compatible servers alone
+            (`openai/...`, `hosted_vllm/...`) at a fraction of the processor time. Not part of a
+            sample's identity.
         temperature: of sampling; None leaves it to the model.
         max_tokens: longest answer; an answer takes 30 to 60. Not part of a sample's identity.
         params: further parameters of a request, by their OpenAI names.
         max_sample_tokens: longer samples are cut in the middle (by 3.6 bytes a token).
-        max_concurrency: most requests in flight; the run starts with 8 and adapts.
+        max_concurrency: most requests in flight; the run starts with 8 and adapts. None = 64
+            through litellm, which is no faster with more, else 512.
         rpm: requests a minute; None = as the provider's headers say, if they do.
         tpm: tokens a minute; None = as the provider's headers say, if they do.
         timeout: seconds a request may take in all.
@@ -218,8 +223,11 @@ def rate(
         retry_null=retry_null,
         expected=expected,
         repeats=repeats,
+        transport=transport,
     )
     rules = Rules(timeout, reask, give_up, max_tokens, keep_raw)
+    if max_concurrency is None:
+        max_concurrency = 64 if transport == "litellm" else 512
     limits = Limits(max_concurrency, rpm, tpm, max_cost, max_null, rules)
     path = Path(journal_path)
     ratings = run_rating(setup, limits, conversations, path, rater=rater, on_progress=on_progress)

@@ -6,7 +6,7 @@ import inspect
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from contextlib import AbstractAsyncContextManager, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 _OWN = {"temperature", "max_tokens", "model", "messages", "logprobs", "top_logprobs"}
+TRANSPORTS = ("litellm", "direct")
 RESUME = "the same command resumes; nothing that is stored is bought again"
 
 
@@ -51,6 +52,7 @@ class Setup:
     retry_null: bool
     expected: Expected = "auto"
     repeats: int = 1
+    transport: str = "litellm"
 
     def jobs(self, conversations: Sequence[Conversation]) -> Jobs:
         """The requests of a pool."""
@@ -79,15 +81,19 @@ def set_up(
     retry_null: bool,
     expected: Expected,
     repeats: int,
+    transport: str = "litellm",
 ) -> Setup:
     """Check the options that shape requests; see `rate` for their meaning.
 
     Raises:
-        ValueError: if a number is out of its range or a parameter has an option of its own.
+        ValueError: if a number is out of its range, a parameter has an option of its own, or there
+            is no such transport.
         RatingError: if the prompt or the endpoint cannot be used.
     """
     if not model:
         raise ValueError("model must name a model, got an empty text")
+    if transport not in TRANSPORTS:
+        raise ValueError(f"transport must be one of {', '.join(TRANSPORTS)}, got {transport!r}")
     _at_least("max_sample_tokens", max_sample_tokens, 64)
     if limit is not None:
         _at_least("limit", limit, 0)
@@ -111,7 +117,7 @@ def set_up(
         model, endpoint.id, load_prompt(prompt), sent, int(max_sample_tokens * BYTES_PER_TOKEN)
     )
     price = find_price(model, endpoint, price_in, price_out)
-    return Setup(asking, endpoint, price, limit, retry_null, expected, repeats)
+    return Setup(asking, endpoint, price, limit, retry_null, expected, repeats, transport)
 
 
 def set_up_from(model: str, options: Mapping[str, Any]) -> Setup:
@@ -257,12 +263,7 @@ def _drive(
         if rater is not None:
             await engine.run(stored.todo, rater, proven=stored.proven)
             return
-        from ds2_fast.rating.transport_litellm import open_litellm
-
-        asking = setup.asking
-        async with open_litellm(
-            asking.model, setup.endpoint, engine.rules.timeout, asking.params
-        ) as transport:
+        async with _open_transport(setup, engine.rules.timeout) as transport:
             asked = transport
             if setup.expected != "off":
                 asked = AskChances(transport, setup.expected)
@@ -270,6 +271,17 @@ def _drive(
 
     Drive(work, lambda: engine.stop(Stop.INTERRUPTED), watch.poll).run()
     watch.poll()
+
+
+def _open_transport(setup: Setup, timeout: float) -> AbstractAsyncContextManager[Transport]:
+    asking = setup.asking
+    if setup.transport == "direct":
+        from ds2_fast.rating.transport_direct import open_direct
+
+        return open_direct(asking.model, setup.endpoint)
+    from ds2_fast.rating.transport_litellm import open_litellm
+
+    return open_litellm(asking.model, setup.endpoint, timeout, asking.params)
 
 
 def _open_journal(path: Path) -> Journal:

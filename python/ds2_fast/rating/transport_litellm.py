@@ -13,12 +13,12 @@ import inspect
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from http import HTTPStatus
 from typing import Any
 
 from ds2_fast.errors import RatingError
 from ds2_fast.rating.endpoint import Endpoint, make_scrubber
 from ds2_fast.rating.limits import retry_after
+from ds2_fast.rating.refusal import UNSENT, hint_for
 from ds2_fast.rating.transport import (
     Answer,
     CallError,
@@ -143,31 +143,13 @@ def call_error(error: Exception, scrub: Callable[[str], str]) -> CallError:
     kind = classify(status, f"{type(error).__name__} {getattr(error, 'code', '')} {text}")
     if type(error).__name__ == "Timeout" and not answered:
         kind = Failure.DEADLINE
-    unsent = kind in (Failure.FATAL, Failure.REJECTED, Failure.CONTEXT, Failure.FILTERED)
     return CallError(
         kind,
         scrub(text.removeprefix("litellm.")),
         retry_after=retry_after(headers),
-        billed=not answered and not unsent,
-        hint=_hint(kind, status, text),
+        billed=not answered and kind not in UNSENT,
+        hint=hint_for(kind, status, text),
     )
-
-
-def _hint(kind: Failure, status: int | None, text: str) -> str:
-    if kind is not Failure.FATAL:
-        return ""
-    low = text.lower()
-    if "provider not provided" in low:
-        return "name the model as `provider/model`, for example `openai/gpt-4o-mini`"
-    if "unsupportedparams" in low or "support temperature" in low:
-        return "`--temperature none` leaves the temperature to the model"
-    if status == HTTPStatus.PAYMENT_REQUIRED or any(
-        word in low for word in ("quota", "billing", "credit", "balance")
-    ):
-        return "look at the account's plan; the run resumes where it stopped"
-    if status == HTTPStatus.NOT_FOUND or "model_not_found" in low:
-        return "check the name after `--model`, and `--api-base`"
-    return "put the key into the provider's variable, or name yours with `--api-key-env`"
 
 
 def to_answer(response: Any) -> Answer:  # noqa: ANN401
