@@ -160,7 +160,8 @@ class Engine:
         self.tally.requests += 1
         sample.requests += 1
         try:
-            return await asyncio.wait_for(transport(messages, params), self.rules.timeout)
+            async with asyncio.timeout(self.rules.timeout):
+                return await transport(messages, params)
         except TimeoutError:
             late = f"no answer within {self.rules.timeout:g} s"
             raise CallError(Failure.DEADLINE, late, billed=True) from None
