@@ -19,29 +19,34 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable
 
-# A window of requests is judged after this long and this many.
-_WINDOW_SECONDS = 0.25
-_WINDOW_REQUESTS = 20
+# A streak is judged after this long and this many requests; refusals must have had time to be back.
+_STREAK_SECONDS = 0.25
+_STREAK_REQUESTS = 40
 _ECHOES = 4.0
 _SMOOTHING = 0.1
-_TRIAL_REQUESTS = 40
-_WALL_REQUESTS = 100
 # Shares of refusals: at once suspicious; suspicious if they last; wild; most.
 _STEEP = 0.15
 _LASTING = 0.05
 _LASTING_SECONDS = 2.0
+_LASTING_REFUSALS = 50
 _WILD = 0.3
 _STORM = 0.5
 _FEW = 4
-_LASTING_REFUSALS = 50
 _MOST_NOISE = 0.25
-# Steps of the search for the wall: 1 % down, twice its square up with every request.
-_FIRST_STEP = 0.5
+# Below so many a second a trial would take too long: the search starts at once.
+_SLOW = 20.0
+# Steps of the search for the wall: 1 % down, its square up with every request.
+_WIDEST_STEP = 0.5
+_FIRST_STEP = 0.25
 _CLOSE_STEP = 0.02
 _LAST_STEP = 0.01
+# So many requests in a row say that the pace was below the wall.
+_TURN_REQUESTS = 3
 # A decline this deep that has not helped is taken back.
-_DECLINE = 0.85
+_DECLINE = 0.93
+_DECLINE_REQUESTS = 100
 _FORGET = 0.998
+_FORGET_NOISE = 0.98
 # A pace nobody had to wait for, for so long, is no limit.
 _IDLE_SECONDS = 30.0
 # What a late timer may catch up.
@@ -49,12 +54,30 @@ _SLACK_SECONDS = 0.05
 _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 60.0
 _SLOWEST = 1 / 60
+_FIRST_RATE = 1.0
 
 
 class _State(enum.Enum):
     FREE = "free"
     TRIAL = "trial"
     WALL = "wall"
+
+
+class _Count:
+    """Requests since a moment, and how many of them were refused."""
+
+    __slots__ = ("refused", "sent", "since")
+
+    def __init__(self, since: float) -> None:
+        self.since, self.sent, self.refused = since, 0, 0
+
+    @property
+    def share(self) -> float:
+        return self.refused / max(self.sent, 1)
+
+    def passed(self, now: float) -> float:
+        """Requests a second that were let through."""
+        return max(self.sent - self.refused, 1) / max(now - self.since, _STREAK_SECONDS)
 
 
 class Pace:
@@ -69,16 +92,19 @@ class Pace:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
+        now = clock()
         self.rate: float | None = None
         self._state = _State.FREE
         self._noise = 0.0  # share that is refused at any pace
+        self._echo = 0.0  # how long a refusal takes
         self._next_at = 0.0
-        self._limited_at = clock()  # when somebody last had to wait for the pace
+        self._limited_at = now  # when somebody last had to wait for the pace
         self._paused_until = 0.0
         self._pause = _FIRST_PAUSE
-        self._echo = 0.0  # how long a refusal takes
-        self._open_window()
-        self._lasting = (clock(), 0, 0)  # since, sent, refused
+        # What passes while some are refused is what a wall lets through: a streak starts with a
+        # refusal, and what a full bucket gave before it does not count.
+        self._streak: _Count | None = None
+        self._lasting = _Count(now)
         self._trials = 0
         self._trial_share = 0.0
         self._step = _FIRST_STEP
@@ -98,7 +124,9 @@ class Pace:
     def sent(self) -> None:
         """Count a request that goes out now."""
         now = self._clock()
-        self._sent += 1
+        self._lasting.sent += 1
+        if self._streak is not None:
+            self._streak.sent += 1
         if self.rate is not None:
             self._next_at = max(self._next_at, now - _SLACK_SECONDS) + 1 / self.rate
             if self._state is _State.WALL:
@@ -109,78 +137,100 @@ class Pace:
         """Count a request, sent at `sent_at`, that was refused for lack of capacity."""
         now = self._clock()
         self._echo += _SMOOTHING * (now - sent_at - self._echo)
-        if sent_at < self._start:
-            return  # the window it belongs to is judged
-        self._refused += 1
-        if self._refused >= _FEW and self._refused > _STORM * self._sent:
-            self._storm(now, retry_after)
-        elif self._state is _State.WALL and sent_at >= self._cut_at:
+        self._lasting.refused += 1
+        if self._streak is None:
+            self._streak = _Count(now)
+        elif sent_at >= self._streak.since:
+            self._streak.refused += 1
+            self._weather(now, retry_after)
+        if self._state is _State.WALL and sent_at >= self._cut_at:
             self._step_back(now)
 
     def answered(self) -> None:
         """Count an answer: the provider is there."""
         self._pause = _FIRST_PAUSE
 
-    # -- windows
+    # -- streaks
     # ---------------------------------------------------------------------------------------
-    def _open_window(self) -> None:
-        self._start, self._sent, self._refused = self._clock(), 0, 0
+    def _weather(self, now: float, retry_after: float | None) -> None:
+        """Where most is refused, wait as asked, or longer each time."""
+        streak = self._streak
+        assert streak is not None
+        if now < self._paused_until or streak.refused < _FEW:
+            return
+        if streak.refused > _STORM * streak.sent:
+            pause = self._pause if retry_after is None else retry_after
+            self._pause = min(2 * self._pause, _LONGEST_PAUSE)
+            self._paused_until = now + min(pause, _LONGEST_PAUSE)
 
     def _look(self, now: float) -> None:
-        """Close the window and judge it, if it is long enough."""
-        elapsed = now - self._start
-        enough = {
-            _State.FREE: _WINDOW_REQUESTS,
-            _State.TRIAL: _TRIAL_REQUESTS,
-            _State.WALL: _WALL_REQUESTS,
-        }[self._state]
-        # Refusals that come after the end are not counted: they must be few.
-        if elapsed < max(_WINDOW_SECONDS, _ECHOES * self._echo) or self._sent < enough:
-            return
-        sent, refused = self._sent, self._refused
-        self._open_window()
-        share, passed = refused / sent, max(sent - refused, 1) / elapsed
-        if self._state is _State.FREE:
-            self._judge_free(now, sent, refused, passed)
-        elif self._state is _State.TRIAL:
-            self._judge_trial(now, share, passed)
-        else:
-            self._judge_wall(now, share, passed)
+        """Judge the streak if it is long enough."""
+        streak = self._streak
+        if streak is not None and streak.sent >= _STREAK_REQUESTS:
+            # Refusals that come after the end are not counted: they must be few.
+            if now - streak.since < max(_STREAK_SECONDS, _ECHOES * self._echo):
+                return
+            if self._state is _State.FREE:
+                self._judge_free(streak, now)
+            elif self._state is _State.TRIAL:
+                self._judge_trial(streak, now)
+            else:
+                self._judge_wall(streak, now)
+        if self._state is _State.WALL and self._lasting.sent >= _DECLINE_REQUESTS:
+            self._judge_decline(now)
 
-    def _judge_free(self, now: float, sent: int, refused: int, passed: float) -> None:
-        since, all_sent, all_refused = self._lasting
-        all_sent, all_refused = all_sent + sent, all_refused + refused
-        self._lasting = (since, all_sent, all_refused)
-        steep = refused >= _FEW and refused > (2 * self._noise + _STEEP) * sent
-        lasting = False
-        if now - since >= _LASTING_SECONDS and all_refused >= _LASTING_REFUSALS:
-            lasting = all_refused > (1.5 * self._noise + _LASTING) * all_sent
-            self._lasting = (now, 0, 0)
+    def _judge_free(self, streak: _Count, now: float) -> None:
+        steep = streak.share > 2 * self._noise + _STEEP and streak.refused >= _FEW
+        lasting, all_of_it = False, self._lasting
+        if now - all_of_it.since >= _LASTING_SECONDS and all_of_it.refused >= _LASTING_REFUSALS:
+            lasting = all_of_it.share > 1.5 * self._noise + _LASTING
+            self._lasting = _Count(now)
+        self._streak = None
         if steep or lasting:
             self._state, self._trials = _State.TRIAL, 0
-            self._trial_share = refused / sent if steep else all_refused / all_sent
-            self._set(passed)
+            self._try(streak.share if steep else all_of_it.share, streak.passed(now), now)
 
-    def _judge_trial(self, now: float, share: float, passed: float) -> None:
+    def _try(self, share: float, rate: float, now: float) -> None:
+        """See whether a share of refusals falls at this rate; too slow for that, search."""
+        self._trial_share = share
+        self._set(max(rate, _FIRST_RATE))
+        if rate < _SLOW:
+            self._search(_FIRST_STEP, now)
+        else:
+            self._streak = _Count(now)
+
+    def _search(self, step: float, now: float) -> None:
+        self._state, self._step, self._cut_at, self._quiet = _State.WALL, step, now, 0
+        self._anchor = 0.0
+        self._streak, self._lasting = None, _Count(now)
+
+    def _judge_trial(self, streak: _Count, now: float) -> None:
+        share, passed = streak.share, streak.passed(now)
         if share < max(self._trial_share / 2, _LAST_STEP):
-            self._state, self._step, self._anchor = _State.WALL, _CLOSE_STEP, passed
-            self._cut_at, self._quiet = now, 0
+            # No refusal at all: the wall may be far above.
+            self._search(_CLOSE_STEP if share else _FIRST_STEP, now)
+            self._noise = share
         elif share > _WILD:
-            self._trial_share = share
-            self._set(passed)
+            self._try(share, passed, now)
         elif self._trials:
             self._free(share)
         else:
             self._trials = 1
-            self._set(0.7 * passed)
+            self._try(self._trial_share, 0.7 * passed, now)
 
-    def _judge_wall(self, now: float, share: float, passed: float) -> None:
+    def _judge_wall(self, streak: _Count, now: float) -> None:
+        self._streak = None
+        if streak.share > self._noise + _WILD:
+            self._set(streak.passed(now))
+            self._search(_CLOSE_STEP if streak.passed(now) > _SLOW else self._step, now)
+
+    def _judge_decline(self, now: float) -> None:
         assert self.rate is not None
-        self._anchor = max(self.rate, _FORGET * self._anchor)
-        if share > self._noise + 0.1:
-            self._set(passed)
-            self._anchor, self._step, self._cut_at = passed, _CLOSE_STEP, now
-        elif self.rate < _DECLINE * self._anchor and share > self._noise + _LAST_STEP:
+        share, self._lasting = self._lasting.share, _Count(now)
+        self._noise *= _FORGET_NOISE
+        if self._step <= _CLOSE_STEP:
+            self._anchor = max(self.rate, _FORGET * self._anchor)
+        if self.rate < _DECLINE * self._anchor and share > self._noise + _LAST_STEP:
             self._noise = min(share, _MOST_NOISE)
             self._set(self._anchor)
         elif now - self._limited_at > _IDLE_SECONDS:
@@ -188,7 +238,7 @@ class Pace:
 
     def _free(self, noise: float) -> None:
         self._state, self.rate, self._noise = _State.FREE, None, min(noise, _MOST_NOISE)
-        self._lasting = (self._clock(), 0, 0)
+        self._streak, self._lasting = None, _Count(self._clock())
 
     def _set(self, rate: float) -> None:
         self.rate = max(rate, _SLOWEST)
@@ -201,40 +251,23 @@ class Pace:
         assert self.rate is not None
         if now - self._limited_at > _SLACK_SECONDS + 1 / self.rate:
             return
-        noise = self._noise / max(1 - self._noise, 0.5)
-        faster = self._step * (2 * self._step + noise)
-        # No further than a step before the first refusal of it could be back.
-        faster = min(faster, self._step / (self.rate * max(self._echo, _SLACK_SECONDS)))
-        self.rate *= 1 + faster
+        noise = self._noise / (1 - self._noise)
+        # No further than a step before its refusals could be back.
+        time_to_hear = max(_STREAK_SECONDS, _ECHOES * self._echo)
+        self.rate *= 1 + self._step * min(self._step + noise, 1 / (self.rate * time_to_hear))
         self._quiet += 1
-        if self._quiet > 2 / self._step:
-            self._step, self._quiet = min(2 * self._step, _FIRST_STEP), 0
+        if self._quiet > 3 / self._step:
+            self._step, self._quiet = min(2 * self._step, _WIDEST_STEP), 0
 
     def _step_back(self, now: float) -> None:
-        """A step slower; half a step from now on, if this is a turn."""
+        """A step slower; smaller steps from now on if this is a turn, else larger ones."""
         assert self.rate is not None
-        if self._quiet > 0.25 / self._step:
+        if self._quiet >= max(_TURN_REQUESTS, 0.5 / self._step):
             self._step = max(self._step / 2, _LAST_STEP)
+        elif self._step > _CLOSE_STEP:
+            self._step = min(1.5 * self._step, _WIDEST_STEP)
         self._quiet = 0
         self._cut_at = now
         # The refused request has used up nothing: the next goes half an interval earlier.
         self._next_at -= 0.5 / self.rate
-        self._set_rate(self.rate / (1 + self._step))
-
-    def _set_rate(self, rate: float) -> None:
-        self.rate = max(rate, _SLOWEST)
-
-    def _storm(self, now: float, retry_after: float | None) -> None:
-        """Most is refused: wait as asked, or longer each time, and start slowly."""
-        pause = self._pause if retry_after is None else retry_after
-        self._pause = min(2 * self._pause, _LONGEST_PAUSE)
-        self._paused_until = max(self._paused_until, now + min(pause, _LONGEST_PAUSE))
-        passed = self._sent - self._refused
-        if passed >= _WINDOW_REQUESTS:
-            self._state, self._trials, self._trial_share = _State.TRIAL, 0, _STORM
-            self._set(passed / max(now - self._start, _WINDOW_SECONDS))
-        else:
-            self._set(max(passed, 1) / max(now - self._start, 1.0))
-            self._state, self._step, self._anchor = _State.WALL, _FIRST_STEP, 0.0
-            self._cut_at, self._quiet = self._paused_until, 0
-        self._open_window()
+        self.rate = max(self.rate / (1 + self._step), _SLOWEST)
