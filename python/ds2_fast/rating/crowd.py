@@ -3,13 +3,13 @@
 The limit starts low and grows by one for every answer (it doubles with a round trip), up to the
 ceiling, while it is used. A server that queues what it cannot serve refuses nothing; it only
 answers later. How many wait there follows from Little's law: answers a second times the time by
-which answers are later than they were at their fastest. Where a fifth or more of the limit waits
-and the last growth has not brought more answers a second, the limit goes back to what is served
-and a quarter more.
+which answers are later than they were at their fastest. Where a fifth or more of the limit waits,
+the limit goes back to what is served and a quarter more, unless fewer answers a second come than at
+best: a server may be slower for each and faster for all.
 
-That answers are later is told by two quantiles, of which the smaller shift counts: a queue shifts
-both, another mix of short and long answers only one. What answers take at their fastest changes
-with time and load, so while something waits the limit is halved every half minute for one window.
+That answers are later is told by two quantiles, as a few that take long say nothing. What
+answers take at their fastest changes with time and load, so while something waits the limit is
+halved every half minute for one window.
 """
 
 from __future__ import annotations
@@ -19,10 +19,14 @@ from collections.abc import Callable
 
 _WINDOW_SECONDS = 0.25
 _WINDOW_ANSWERS = 20
+_ROUND_TRIPS = 1.5
 _USED_SHARE = 0.8
 _WAITING_SHARE = 0.2
 _ROOM = 1.25
-_WORTHWHILE = 1.1
+_FIRST_WAITING_SHARE = 0.1
+_BEST_SHARE = 0.92
+_SMOOTHING = 0.3
+_FORGET = 0.99
 _GROWTH = 0.1
 _PROBE_SECONDS = 30.0
 _LOW, _HIGH = 0.2, 0.6
@@ -49,7 +53,8 @@ class Crowd:
         self._fastest = (math.inf, math.inf)
         self._fastest_at = clock()
         self._before_probe: float | None = None
-        self._gains: dict[int, float] = {}  # answers a second by size of the limit
+        self._gain = 0.0  # answers a second, smoothed
+        self._best = 0.0
         self._open_window()
 
     def entered(self, in_flight: int) -> None:
@@ -65,7 +70,7 @@ class Crowd:
         if elapsed < _WINDOW_SECONDS or len(self._times) < _WINDOW_ANSWERS:
             return
         low, high = self._quantiles()
-        if elapsed >= high:
+        if elapsed >= _ROUND_TRIPS * high:
             self._judge(elapsed, low, high)
             self._open_window()
 
@@ -87,18 +92,15 @@ class Crowd:
         if self._peak < _USED_SHARE * self.limit:
             return
         gain = len(self._times) / elapsed
-        size = round(math.log(self.limit, _ROOM))
-        self._gains[size] = gain
-        waiting = gain * min(low - self._fastest[0], high - self._fastest[1])
-        if waiting <= _WAITING_SHARE * self.limit:
-            self._grow()
-            return
-        smaller = [value for other, value in self._gains.items() if other <= size - 2]
-        if gain >= _WORTHWHILE * max(smaller, default=0.0):
+        self._gain += (_SMOOTHING if self._gain else 1.0) * (gain - self._gain)
+        self._best = max(self._gain, _FORGET * self._best)
+        later = (low - self._fastest[0] + high - self._fastest[1]) / 2
+        share = _FIRST_WAITING_SHARE if self._slow_start else _WAITING_SHARE
+        if gain * later <= share * self.limit or self._gain < _BEST_SHARE * self._best:
             self._grow()
             return
         self._slow_start = False
-        served = max(self.limit - waiting, self.limit / 2)
+        served = gain * (sum(self._times) / len(self._times) - later)
         self.limit = max(float(self._floor), min(self.limit, _ROOM * served))
         if self._clock() - self._fastest_at > _PROBE_SECONDS:
             self._before_probe = self.limit

@@ -53,6 +53,7 @@ _IDLE_SECONDS = 30.0
 _SLACK_SECONDS = 0.05
 _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 60.0
+_LONG_PAUSE = 2.0
 _SLOWEST = 1 / 60
 _FIRST_RATE = 1.0
 
@@ -108,7 +109,8 @@ class Pace:
         self._trials = 0
         self._trial_share = 0.0
         self._step = _FIRST_STEP
-        self._anchor = 0.0
+        self._anchor = 0.0  # the most that passed a second
+        self._declined = False
         self._cut_at = 0.0
         self._quiet = 0  # requests since the last cut, or since the step grew
 
@@ -162,6 +164,8 @@ class Pace:
             pause = self._pause if retry_after is None else retry_after
             self._pause = min(2 * self._pause, _LONGEST_PAUSE)
             self._paused_until = now + min(pause, _LONGEST_PAUSE)
+            if pause > _LONG_PAUSE:
+                self._streak = None  # the quiet would count as what passes
 
     def _look(self, now: float) -> None:
         """Judge the streak if it is long enough."""
@@ -209,7 +213,7 @@ class Pace:
         if share < max(self._trial_share / 2, _LAST_STEP):
             # No refusal at all: the wall may be far above.
             self._search(_CLOSE_STEP if share else _FIRST_STEP, now)
-            self._noise = share
+            self._noise = min(share, _LASTING)
         elif share > _WILD:
             self._try(share, passed, now)
         elif self._trials:
@@ -221,20 +225,26 @@ class Pace:
     def _judge_wall(self, streak: _Count, now: float) -> None:
         self._streak = None
         if streak.share > self._noise + _WILD:
-            self._set(streak.passed(now))
+            self._set(max(streak.passed(now), _FIRST_RATE))
             self._search(_CLOSE_STEP if streak.passed(now) > _SLOW else self._step, now)
 
     def _judge_decline(self, now: float) -> None:
-        assert self.rate is not None
-        share, self._lasting = self._lasting.share, _Count(now)
+        """Take a decline back that has not helped: less passes, and no smaller share is refused."""
+        share, passed = self._lasting.share, self._lasting.passed(now)
+        rested = self._lasting.since < self._paused_until
+        self._lasting = _Count(now)
         self._noise *= _FORGET_NOISE
-        if self._step <= _CLOSE_STEP:
-            self._anchor = max(self.rate, _FORGET * self._anchor)
-        if self.rate < _DECLINE * self._anchor and share > self._noise + _LAST_STEP:
-            self._noise = min(share, _MOST_NOISE)
-            self._set(self._anchor)
-        elif now - self._limited_at > _IDLE_SECONDS:
+        if now - self._limited_at > _IDLE_SECONDS:
             self._free(self._noise)
+            return
+        if rested or self._step > _CLOSE_STEP:
+            return
+        self._anchor = max(passed, _FORGET * self._anchor)
+        # The share that counts is one of requests that all went out below the decline.
+        declined, self._declined = self._declined, passed < _DECLINE * self._anchor
+        if declined and self._declined and share > self._noise + _LAST_STEP:
+            self._noise, self._declined = min(share, _MOST_NOISE), False
+            self._set(self._anchor / (1 - self._noise))
 
     def _free(self, noise: float) -> None:
         self._state, self.rate, self._noise = _State.FREE, None, min(noise, _MOST_NOISE)
@@ -254,7 +264,8 @@ class Pace:
         noise = self._noise / (1 - self._noise)
         # No further than a step before its refusals could be back.
         time_to_hear = max(_STREAK_SECONDS, _ECHOES * self._echo)
-        self.rate *= 1 + self._step * min(self._step + noise, 1 / (self.rate * time_to_hear))
+        faster = min(self._step, 1 / (self.rate * time_to_hear)) + noise
+        self.rate *= 1 + self._step * faster
         self._quiet += 1
         if self._quiet > 3 / self._step:
             self._step, self._quiet = min(2 * self._step, _WIDEST_STEP), 0
@@ -262,7 +273,7 @@ class Pace:
     def _step_back(self, now: float) -> None:
         """A step slower; smaller steps from now on if this is a turn, else larger ones."""
         assert self.rate is not None
-        if self._quiet >= max(_TURN_REQUESTS, 0.5 / self._step):
+        if self._quiet >= max(_TURN_REQUESTS, 0.25 / self._step):
             self._step = max(self._step / 2, _LAST_STEP)
         elif self._step > _CLOSE_STEP:
             self._step = min(1.5 * self._step, _WIDEST_STEP)
