@@ -9,7 +9,7 @@ requests are slowed down to what was let through, and
   wall that stays at it, with about one request in fifty refused, as only refusals tell when the
   wall moves.
 - if it does not fall, the refusals have nothing to do with the pace, and slowing down is taken
-  back. So is a slow decline at a wall under refusals at random.
+  back. Too many refusals at a wall are put to the same test.
 
 Where most of what is sent is refused, everything waits as long as the provider asks.
 """
@@ -42,11 +42,12 @@ _CLOSE_STEP = 0.02
 _LAST_STEP = 0.01
 # So many requests in a row say that the pace was below the wall.
 _TURN_REQUESTS = 3
-# A decline this deep that has not helped is taken back.
-_DECLINE = 0.93
-_DECLINE_REQUESTS = 100
-_FORGET = 0.998
-_FORGET_NOISE = 0.98
+# A block of requests at the wall; this many refused beyond the noise are put to the test.
+_BLOCK_REQUESTS = 100
+_BLOCK_SMOOTHING = 0.3
+_TOO_MANY = 0.025
+_TEST = 0.9
+_FORGET_NOISE = 0.99
 # A pace nobody had to wait for, for so long, is no limit.
 _IDLE_SECONDS = 30.0
 # What a late timer may catch up.
@@ -109,8 +110,8 @@ class Pace:
         self._trials = 0
         self._trial_share = 0.0
         self._step = _FIRST_STEP
-        self._anchor = 0.0  # the most that passed a second
-        self._declined = False
+        self._refusals = 0.0  # share, smoothed over blocks
+        self._tested: float | None = None  # the pace before a test of the noise
         self._cut_at = 0.0
         self._quiet = 0  # requests since the last cut, or since the step grew
 
@@ -131,7 +132,7 @@ class Pace:
             self._streak.sent += 1
         if self.rate is not None:
             self._next_at = max(self._next_at, now - _SLACK_SECONDS) + 1 / self.rate
-            if self._state is _State.WALL:
+            if self._state is _State.WALL and self._tested is None:
                 self._creep(now)
         self._look(now)
 
@@ -145,7 +146,8 @@ class Pace:
         elif sent_at >= self._streak.since:
             self._streak.refused += 1
             self._weather(now, retry_after)
-        if self._state is _State.WALL and sent_at >= self._cut_at:
+        searching = self._state is _State.WALL and self._tested is None
+        if searching and sent_at >= self._cut_at:
             self._step_back(now)
 
     def answered(self) -> None:
@@ -180,8 +182,9 @@ class Pace:
                 self._judge_trial(streak, now)
             else:
                 self._judge_wall(streak, now)
-        if self._state is _State.WALL and self._lasting.sent >= _DECLINE_REQUESTS:
-            self._judge_decline(now)
+        block = _BLOCK_REQUESTS if self._tested is None else 2 * _BLOCK_REQUESTS
+        if self._state is _State.WALL and self._lasting.sent >= block:
+            self._judge_block(now)
 
     def _judge_free(self, streak: _Count, now: float) -> None:
         steep = streak.share > 2 * self._noise + _STEEP and streak.refused >= _FEW
@@ -205,7 +208,7 @@ class Pace:
 
     def _search(self, step: float, now: float) -> None:
         self._state, self._step, self._cut_at, self._quiet = _State.WALL, step, now, 0
-        self._anchor = 0.0
+        self._refusals, self._tested = 0.0, None
         self._streak, self._lasting = None, _Count(now)
 
     def _judge_trial(self, streak: _Count, now: float) -> None:
@@ -213,7 +216,6 @@ class Pace:
         if share < max(self._trial_share / 2, _LAST_STEP):
             # No refusal at all: the wall may be far above.
             self._search(_CLOSE_STEP if share else _FIRST_STEP, now)
-            self._noise = min(share, _LASTING)
         elif share > _WILD:
             self._try(share, passed, now)
         elif self._trials:
@@ -228,23 +230,26 @@ class Pace:
             self._set(max(streak.passed(now), _FIRST_RATE))
             self._search(_CLOSE_STEP if streak.passed(now) > _SLOW else self._step, now)
 
-    def _judge_decline(self, now: float) -> None:
-        """Take a decline back that has not helped: less passes, and no smaller share is refused."""
-        share, passed = self._lasting.share, self._lasting.passed(now)
-        rested = self._lasting.since < self._paused_until
-        self._lasting = _Count(now)
+    def _judge_block(self, now: float) -> None:
+        """Tell the refusals a wall gives from those that come at any pace.
+
+        More refusals than the search makes put themselves to the test: a block of requests goes out
+        clearly slower, and what is still refused is noise.
+        """
+        assert self.rate is not None
+        share, self._lasting = self._lasting.share, _Count(now)
+        if self._tested is not None:
+            self._noise = min(share, _MOST_NOISE)
+            self._set(self._tested)
+            self._tested, self._refusals = None, share
+            return
         self._noise *= _FORGET_NOISE
+        self._refusals += _BLOCK_SMOOTHING * (share - self._refusals)
         if now - self._limited_at > _IDLE_SECONDS:
             self._free(self._noise)
-            return
-        if rested or self._step > _CLOSE_STEP:
-            return
-        self._anchor = max(passed, _FORGET * self._anchor)
-        # The share that counts is one of requests that all went out below the decline.
-        declined, self._declined = self._declined, passed < _DECLINE * self._anchor
-        if declined and self._declined and share > self._noise + _LAST_STEP:
-            self._noise, self._declined = min(share, _MOST_NOISE), False
-            self._set(self._anchor / (1 - self._noise))
+        elif self._step <= _CLOSE_STEP and self._refusals > self._noise + _TOO_MANY:
+            self._tested = self.rate
+            self._set(_TEST * self.rate)
 
     def _free(self, noise: float) -> None:
         self._state, self.rate, self._noise = _State.FREE, None, min(noise, _MOST_NOISE)
@@ -277,6 +282,8 @@ class Pace:
             self._step = max(self._step / 2, _LAST_STEP)
         elif self._step > _CLOSE_STEP:
             self._step = min(1.5 * self._step, _WIDEST_STEP)
+        if self._step > _CLOSE_STEP:
+            self._lasting = _Count(now)  # the refusals of the search are its own
         self._quiet = 0
         self._cut_at = now
         # The refused request has used up nothing: the next goes half an interval earlier.
