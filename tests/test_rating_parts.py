@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import heapq
 import json
 import os
+import random
 import stat
 from datetime import UTC, datetime
 
@@ -14,10 +16,12 @@ import pytest
 from ds2_fast.errors import RatingError, RunError
 from ds2_fast.rating import limits
 from ds2_fast.rating.admission import Admission, StoppedError
+from ds2_fast.rating.crowd import Crowd
 from ds2_fast.rating.endpoint import make_scrubber, open_endpoint
 from ds2_fast.rating.journal import Journal, load_journal
 from ds2_fast.rating.lock import run_lock
 from ds2_fast.rating.money import Price, Spending, find_price
+from ds2_fast.rating.pace import Pace
 from ds2_fast.rating.transport import Answer, Failure, classify
 
 
@@ -252,28 +256,52 @@ def test_admission_keeps_limit_cap_and_order():
     asyncio.run(main())
 
 
-def test_a_wall_of_refusals_cuts_the_limit_and_quiet_restores_it():
-    async def flood(admission, count, refuse):
-        for _ in range(count):
-            ticket = await admission.enter(1, 0)
-            admission.leave(ticket, refused=refuse, retry_after=0.0)
+def test_refusals_that_follow_the_pace_set_one_and_others_do_not():
+    def run(refuses, seconds):
+        """A client that always has more to send, and hears of a refusal after 5 ms."""
+        now, heard = [0.0], []
+        pace = Pace(lambda: now[0])
+        while now[0] < seconds:
+            while heard and heard[0] + 0.005 <= now[0]:
+                pace.refused(heard.pop(0), None)
+            wait = pace.wait()
+            if wait == 0:
+                pace.sent()
+                if refuses(now[0]):
+                    heard.append(now[0])
+            now[0] += min(max(wait, 0.001), 0.005)
+        return pace
 
-    async def main():
-        admission = Admission(Spending(), ceiling=64, start=32)
-        await flood(admission, 30, True)
-        await asyncio.sleep(0.3)
-        await flood(admission, 1, False)
-        assert admission.limit <= 16
-        low = admission.limit
-        for _ in range(3):
-            await asyncio.sleep(0.3)
-            tickets = [await admission.enter(1, 0) for _ in range(int(admission.limit))]
-            for ticket in tickets:
-                admission.leave(ticket)
-            await flood(admission, 20, False)
-        assert admission.limit > low
+    bucket = [100.0, 0.0]
 
-    asyncio.run(main())
+    def wall(at):
+        bucket[0] = min(100.0, bucket[0] + 100 * (at - bucket[1]))
+        bucket[1] = at
+        taken = bucket[0] >= 1
+        bucket[0] -= taken
+        return not taken
+
+    assert run(wall, 10).rate == pytest.approx(100, rel=0.1)
+    draw = random.Random(1)
+    assert run(lambda _: draw.random() < 0.2, 10).rate is None
+    assert run(lambda _: False, 3).rate is None
+
+
+def test_the_crowd_is_what_is_served_and_some_room():
+    now = [0.0]
+    crowd = Crowd(8, 512, lambda: now[0])
+    out: list[tuple[float, float]] = []  # (done, sent) of what is in flight; 20 are served at once
+    free = [0.0] * 20
+    while now[0] < 20:
+        while out and out[0][0] <= now[0]:
+            crowd.answered(now[0] - heapq.heappop(out)[1], len(out))
+        while len(out) < int(crowd.limit):
+            done = max(now[0], heapq.heappop(free)) + 0.1
+            heapq.heappush(free, done)
+            heapq.heappush(out, (done, now[0]))
+            crowd.entered(len(out))
+        now[0] += 0.001
+    assert 20 <= crowd.limit <= 40
 
 
 def test_requests_a_minute_hold():

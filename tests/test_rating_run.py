@@ -1,4 +1,4 @@
-"""Whole runs through litellm's real HTTP path, against a faulty server on the loopback."""
+"""Whole runs over HTTP through both transports, against a faulty server on the loopback."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from ds2_fast.rating.transport import Answer, CallError, Failure
 from rating_server import RatingServer, content_key, ratings_of
 
 MODEL = "openai/rater"
+USED = {"transport": "litellm"}
 
 
 def pool(count: int, start: int = 0) -> list[list[tuple[str, str]]]:
@@ -38,8 +39,14 @@ def impatient(monkeypatch):
     monkeypatch.setattr(patience, "LONGEST_JITTER", 0.02)
 
 
+@pytest.fixture(autouse=True, params=["direct", "litellm"])
+def transport(request):
+    USED["transport"] = request.param
+    return request.param
+
+
 def run(server, journal, samples, **options):
-    options = {"max_null": 1.0, **options}
+    options = {"max_null": 1.0, **USED, **options}
     return rate(samples, MODEL, api_base=server.base, journal_path=journal, **options)
 
 
@@ -261,7 +268,7 @@ def test_a_dead_endpoint_is_noticed(journal, impatient):
         rate(pool(500), MODEL, journal_path=journal, rater=dead)
     assert 50 <= len(calls) <= 50 + 8
     with pytest.raises(RatingError, match="does not answer"):
-        rate(pool(500), MODEL, api_base=base, journal_path=journal)
+        rate(pool(500), MODEL, api_base=base, journal_path=journal, **USED)
 
 
 def test_no_answer_for_too_long_is_given_up(journal):

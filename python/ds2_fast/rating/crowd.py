@@ -55,7 +55,8 @@ class Crowd:
         self._before_probe: float | None = None
         self._gain = 0.0  # answers a second, smoothed
         self._best = 0.0
-        self._open_window()
+        self._start, self._peak = clock(), 0
+        self._times: list[float] = []
 
     def entered(self, in_flight: int) -> None:
         """Count a request that goes out as the `in_flight`-th."""
@@ -75,7 +76,7 @@ class Crowd:
             self._open_window()
 
     def _open_window(self) -> None:
-        self._start, self._times, self._peak = self._clock(), list[float](), 0
+        self._start, self._peak, self._times = self._clock(), 0, []
 
     def _quantiles(self) -> tuple[float, float]:
         times = sorted(self._times)

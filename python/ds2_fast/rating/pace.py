@@ -30,7 +30,9 @@ _LASTING = 0.05
 _LASTING_SECONDS = 2.0
 _LASTING_REFUSALS = 50
 _WILD = 0.3
+_FAR = 1.2
 _STORM = 0.5
+_OUTAGE = 0.9
 _FEW = 4
 _MOST_NOISE = 0.25
 # Below so many a second a trial would take too long: the search starts at once.
@@ -38,6 +40,7 @@ _SLOW = 20.0
 # Steps of the search for the wall: 1 % down, its square up with every request.
 _WIDEST_STEP = 0.5
 _FIRST_STEP = 0.25
+_TIRE = 0.85
 _CLOSE_STEP = 0.02
 _LAST_STEP = 0.01
 # So many requests in a row say that the pace was below the wall.
@@ -46,7 +49,8 @@ _TURN_REQUESTS = 3
 _BLOCK_REQUESTS = 100
 _BLOCK_SMOOTHING = 0.3
 _TOO_MANY = 0.025
-_TEST = 0.9
+_UNNOTICED = 0.01
+_TEST = 0.93
 _FORGET_NOISE = 0.99
 # A pace nobody had to wait for, for so long, is no limit.
 _IDLE_SECONDS = 30.0
@@ -157,12 +161,13 @@ class Pace:
     # -- streaks
     # ---------------------------------------------------------------------------------------
     def _weather(self, now: float, retry_after: float | None) -> None:
-        """Where most is refused, wait as asked, or longer each time."""
+        """Where most is refused, or all at a pace, wait as asked, or longer each time."""
         streak = self._streak
         assert streak is not None
         if now < self._paused_until or streak.refused < _FEW:
             return
-        if streak.refused > _STORM * streak.sent:
+        storm = _STORM if self._state is _State.FREE else _OUTAGE
+        if streak.refused > storm * streak.sent:
             pause = self._pause if retry_after is None else retry_after
             self._pause = min(2 * self._pause, _LONGEST_PAUSE)
             self._paused_until = now + min(pause, _LONGEST_PAUSE)
@@ -195,7 +200,9 @@ class Pace:
         self._streak = None
         if steep or lasting:
             self._state, self._trials = _State.TRIAL, 0
-            self._try(streak.share if steep else all_of_it.share, streak.passed(now), now)
+            # A burst into a closed door says little: what passed so far is the least.
+            passed = max(streak.passed(now), all_of_it.passed(now))
+            self._try(streak.share if steep else all_of_it.share, passed, now)
 
     def _try(self, share: float, rate: float, now: float) -> None:
         """See whether a share of refusals falls at this rate; too slow for that, search."""
@@ -225,10 +232,12 @@ class Pace:
             self._try(self._trial_share, 0.7 * passed, now)
 
     def _judge_wall(self, streak: _Count, now: float) -> None:
+        assert self.rate is not None
         self._streak = None
-        if streak.share > self._noise + _WILD:
-            self._set(max(streak.passed(now), _FIRST_RATE))
-            self._search(_CLOSE_STEP if streak.passed(now) > _SLOW else self._step, now)
+        passed = max(streak.passed(now), _FIRST_RATE)
+        if streak.share > self._noise + _WILD and self.rate > _FAR * passed:
+            self._set(passed)
+            self._search(_CLOSE_STEP if passed > _SLOW else _FIRST_STEP, now)
 
     def _judge_block(self, now: float) -> None:
         """Tell the refusals a wall gives from those that come at any pace.
@@ -266,7 +275,9 @@ class Pace:
         assert self.rate is not None
         if now - self._limited_at > _SLACK_SECONDS + 1 / self.rate:
             return
-        noise = self._noise / (1 - self._noise)
+        # A little more than the known noise, so that unknown noise below a test's notice sinks
+        # nothing; a slow wall cannot afford the refusals.
+        noise = self._noise / (1 - self._noise) + (_UNNOTICED if self.rate > _SLOW else 0.0)
         # No further than a step before its refusals could be back.
         time_to_hear = max(_STREAK_SECONDS, _ECHOES * self._echo)
         faster = min(self._step, 1 / (self.rate * time_to_hear)) + noise
@@ -276,12 +287,12 @@ class Pace:
             self._step, self._quiet = min(2 * self._step, _WIDEST_STEP), 0
 
     def _step_back(self, now: float) -> None:
-        """A step slower; smaller steps from now on if this is a turn, else larger ones."""
+        """A step slower; half as much from now on if this is a turn."""
         assert self.rate is not None
         if self._quiet >= max(_TURN_REQUESTS, 0.25 / self._step):
             self._step = max(self._step / 2, _LAST_STEP)
-        elif self._step > _CLOSE_STEP:
-            self._step = min(1.5 * self._step, _WIDEST_STEP)
+        else:
+            self._step = max(_TIRE * self._step, _LAST_STEP)
         if self._step > _CLOSE_STEP:
             self._lasting = _Count(now)  # the refusals of the search are its own
         self._quiet = 0
