@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from machine import describe_machine, describe_versions
+from rating_child import MODEL, MadePool
 from rating_provider_process import TESTS, serving
 
 sys.path.insert(0, str(TESTS))
@@ -32,23 +33,16 @@ from rating_provider import content_key, ratings_of
 from rating_scenarios import CLEAN, SCENARIOS, Scenario, measure, misses
 
 RESULTS = Path(__file__).resolve().parent / "results"
-MODEL = "openai/rater"
 CONCURRENCY = {"direct": 512, "litellm": 64}
 # litellm takes 3 ms of processor a call: fewer samples, and only what differs from `direct`.
 LITELLM_COUNT = 3_000
 LITELLM = ("clean", "3% 429 and 2% 500", "wall of 3,000 a minute", "64 silent slots")
-SAMPLE = "A sentence of the sample that is to be rated, neither short nor long. " * 17
 SHOWN = ("rated", "per_second", "of_clean", "of_allowed", "refused", "extra", "in_flight")
-
-
-def made_pool(count: int) -> list[list[tuple[str, str]]]:
-    """Samples of about 1.2 kB, so that a request takes 1.6 kB and more."""
-    return [[("user", f"Question {i}?"), ("assistant", f"{i}. {SAMPLE}")] for i in range(count)]
 
 
 def run(scenario: Scenario, transport: str, count: int) -> dict[str, Any]:
     """Rate under one scenario; the measures of the ledger, and what the client took for it."""
-    pool = made_pool(count)
+    pool = MadePool(count)
     with tempfile.TemporaryDirectory() as folder, serving(scenario.provider) as server:
         journal = Path(folder) / "ratings.jsonl"
         options = {"max_concurrency": CONCURRENCY[transport], "max_null": 1.0, **scenario.run}
@@ -70,7 +64,7 @@ def run(scenario: Scenario, transport: str, count: int) -> dict[str, Any]:
             "load": round(os.getloadavg()[0], 2), "measured": got}  # fmt: skip
 
 
-def _rated(pool: list[list[tuple[str, str]]], base: str, journal: Path) -> tuple[float, float]:
+def _rated(pool: MadePool, base: str, journal: Path) -> tuple[float, float]:
     """Share of the samples with a rating, and how many have not the one the provider gave."""
     asking = Asking(
         MODEL, open_endpoint(base).id, load_prompt("ds2-fast-v1"), {"temperature": 0.0}, 10_800
