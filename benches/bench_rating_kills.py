@@ -2,7 +2,8 @@
 
 The provider's ledger says what was bought and when, the journal (whose size is noted at each kill)
 what was stored. Every answer bought twice must have been in flight at a kill: asked before it, and
-not in the journal after it, nor sent by the server long before. `--samples 300000` is the large run; its targets are 120 s and 400 MiB.
+not in the journal after it, nor sent by the server long before. `--samples 300000` is the large
+run; its targets are 120 s and 400 MiB.
 """
 
 from __future__ import annotations

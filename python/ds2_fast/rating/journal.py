@@ -86,19 +86,31 @@ def load_journal(path: Path) -> Loaded:
                 if entry["v"] != VERSION:
                     loaded.unreadable += 1
                 elif "hb" in entry:
-                    loaded.in_flight, owed = int(entry["inflight"]), float(entry["usd"])
+                    loaded.in_flight, owed = int(entry["inflight"]), _dollars(entry["usd"])
                 elif "run" in entry:
                     loaded.possible, loaded.in_flight, owed = loaded.possible + owed, 0, 0.0
                 else:
                     _take(loaded, entry, shared)
-            except (ValueError, KeyError, TypeError, AttributeError):
+            except _NO_RECORD:
                 loaded.unreadable += 1
     loaded.possible += owed
     return loaded
 
 
+# What a line that is no record can raise: it may hold any JSON, infinities and deep nests included.
+_NO_RECORD = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
+
+
+def _dollars(value: object) -> float:
+    """A sum; what is none must not get into the account, where NaN would pass every cap."""
+    if isinstance(value, int | float) and 0 <= value < float("inf"):
+        return float(value)
+    raise ValueError
+
+
 def _take(loaded: Loaded, entry: Mapping[str, Any], shared: dict[object, Any]) -> None:
     key, ratings, cost = entry["k"], entry["r"], entry["c"]
+    cost = None if cost is None else _dollars(cost)
     tokens_in, tokens_out, cached = map(int, entry["u"])
     if ratings is not None:
         ratings = tuple(map(float, ratings))
@@ -116,7 +128,7 @@ def _take(loaded: Loaded, entry: Mapping[str, Any], shared: dict[object, Any]) -
         a, b, c = loaded.unpriced
         loaded.unpriced = (a + tokens_in, b + tokens_out, c + cached)
     else:
-        loaded.cost += float(cost)
+        loaded.cost += cost
     known = loaded.records.get(key)
     if known is None or known.ratings is None or ratings is not None:
         loaded.records[str(key)] = record
