@@ -42,11 +42,15 @@ RECORD_BYTES = 290  # of this server's answers; only decides when a kill comes
 
 @dataclass
 class Killed:
-    """One kill: when, and how much of the journal there was."""
+    """One kill: when, how much of the journal there was, and when the next run started.
+
+    What the killed run had sent, the server may read after the kill, but not after that start.
+    """
 
     at: float
     journal_bytes: int
     peak_mb: float
+    next_start: float = 0.0
 
 
 @dataclass
@@ -117,14 +121,14 @@ def account(
         stored = stored_at.get(key_of[name], 1 << 62)
         for kill in kills:
             if stored <= kill.journal_bytes:
-                out.bought_again_though_stored += sum(row[4] > kill.at for row in rows)
+                out.bought_again_though_stored += sum(row[4] > kill.next_start for row in rows)
         answers = sorted((row for row in rows if row[3]), key=lambda row: row[4])
         for first, second in pairwise(answers):
             out.answered_twice += 1
             between = [
                 kill
                 for kill in kills
-                if first[4] <= kill.at < second[4]
+                if first[4] < kill.next_start <= second[4]
                 and kill.at - first[5] < ON_THE_WIRE
                 and stored > kill.journal_bytes
             ]
@@ -158,8 +162,10 @@ def main() -> int:
         kills = []
         for share in shares:
             size = int(share * options.samples * RECORD_BYTES)
-            if (killed := run_until(command, journal, size)) is not None:
+            killed = run_until(command, journal, size)
+            if killed is not None:
                 kills.append(killed)
+                killed.next_start = time.monotonic()
         last = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
         seconds = time.monotonic() - start
         again = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)

@@ -126,14 +126,15 @@ def test_the_probe_is_told(pool):
 KEY = "sk-never-to-be-seen-0123456789"
 
 
+@pytest.mark.parametrize("transport", ["direct", "litellm"])
 @pytest.mark.parametrize("kind", ["401", "400", "500", "quota", "ok"])
-def test_a_key_is_in_no_file_and_no_output(pool, tmp_path, monkeypatch, kind):
+def test_a_key_is_in_no_file_and_no_output(pool, tmp_path, monkeypatch, kind, transport):
     monkeypatch.setenv("MY_OWN", KEY)
     monkeypatch.setattr(patience, "LONGEST_JITTER", 0.01)
     answer = '{"Rarity": 1, "Complexity": 1, "Informativeness": 1, "Overall": 1}'
     with RatingServer(always=kind, echo_key=True, answer=answer) as server:
         arguments = ("--model", "openai/m", "--api-base", server.base, "--api-key-env", "MY_OWN")
-        result = invoke(pool, *arguments, "--run-dir", "run")
+        result = invoke(pool, *arguments, "--run-dir", "run", "--transport", transport)
         assert server.ledger[0].authorization == f"Bearer {KEY}"
     trace = "".join(traceback.format_exception(result.exception)) if result.exception else ""
     if kind != "ok":

@@ -162,3 +162,35 @@ def make_scrubber(
         return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
 
     return scrub
+
+
+_SHARED = 16
+
+
+def hide_sample(text: str, sample: str) -> str:
+    """A provider's words without what they repeat of a sample: `[sample]` stands for it.
+
+    Pools may be private, and messages end up in logs. Whatever 16 characters in a row are in both
+    is taken for a repetition. O(length of the text times that of the sample): for messages, not for
+    answers.
+
+    Args:
+        text: a scrubbed message.
+        sample: the user message that was sent.
+
+    Returns:
+        The message.
+    """
+    plain = _CONTROL.sub(" ", sample)
+    out, at = [], 0
+    while at < len(text):
+        end = at + _SHARED
+        if end > len(text) or text[at:end] not in plain:
+            out.append(text[at])
+            at += 1
+            continue
+        while end < len(text) and text[at : end + 1] in plain:
+            end += 1
+        out.append("[sample]")
+        at = end
+    return "".join(out)

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from ds2_fast.rating.admission import Admission, StoppedError, Ticket
 from ds2_fast.rating.answer import FINAL, read_answer
 from ds2_fast.rating.chances import read_chances
+from ds2_fast.rating.endpoint import hide_sample
 from ds2_fast.rating.jobs import Jobs
 from ds2_fast.rating.journal import Journal, Record
 from ds2_fast.rating.money import Spending
@@ -68,7 +69,7 @@ class Engine:
         self._proven = False
         self._in_a_row = 0
         self._last_answer = self._clock()
-        self._last_failure = ""
+        self._last_failure = ("", "")  # the provider's words, and the sample they are about
         self.admission = Admission(
             spending,
             ceiling=ceiling,
@@ -208,26 +209,24 @@ class Engine:
         """Count a request without an answer. Returns seconds to the next try, None = no more."""
         kind = error.kind
         self.tally.failures[kind.value] += 1
-        self._last_failure = error.message
+        self._last_failure = (error.message, sample.user)
         if error.billed:
             self._spending.possible += ticket.worst
         refused = kind is Failure.CAPACITY
         self.admission.leave(ticket, answered=False, refused=refused, retry_after=error.retry_after)
         if kind is Failure.FATAL:
-            self.stop(Stop.FATAL, error.message, error.hint)
+            self.stop(Stop.FATAL, self._said(), error.hint)
             return None
         self._in_a_row = self._in_a_row + 1 if kind in (Failure.TRANSPORT, Failure.DEADLINE) else 0
         if self._in_a_row == DOWN_AFTER:
-            self.stop(
-                Stop.DOWN, f"{DOWN_AFTER} requests in a row failed, the last: {error.message}"
-            )
+            self.stop(Stop.DOWN, f"{DOWN_AFTER} requests in a row failed, the last: {self._said()}")
         shortened = sample.half
         delay = next_try(sample, error)
         if sample.half and not shortened:
             sample.user = self._jobs.user(sample.job, share=0.5)
         if delay is None:
             record = Record(None, kind.value, True, sample.half, "", (0, 0, 0))
-            self._recorder.failure(self._jobs.keys[sample.job], sample, record, error.message)
+            self._recorder.failure(self._jobs.keys[sample.job], sample, record, self._said())
             if not self._disk_failed():
                 self._finish(sample, record)
         return delay
@@ -242,11 +241,15 @@ class Engine:
         unheard = self.tally.rated == 0 and not self._proven
         if unheard and self.tally.null == HOPELESS_AFTER:
             reasons = ", ".join(f"{why} {count}" for why, count in self.tally.reasons.most_common())
-            failure = f"; the last failure: {self._last_failure}" if self._last_failure else ""
+            failure = f"; the last failure: {self._said()}" if self._said() else ""
             self.stop(
                 Stop.HOPELESS,
                 f"none of the first {HOPELESS_AFTER} samples could be rated ({reasons}){failure}",
             )
+
+    def _said(self) -> str:
+        """The provider's words on the last failure, without what they repeat of the sample."""
+        return hide_sample(*self._last_failure)
 
     def _disk_failed(self) -> bool:
         """Whether the journal could not be written: then nothing more may be bought."""
@@ -265,5 +268,5 @@ class Engine:
                 self.stop(
                     Stop.GIVE_UP,
                     f"no answer for {self.rules.give_up:g} s, the last failure: "
-                    f"{self._last_failure or 'none'}",
+                    f"{self._said() or 'none'}",
                 )

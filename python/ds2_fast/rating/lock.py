@@ -42,9 +42,13 @@ def run_lock(journal: Path) -> Iterator[None]:
                 f"the journal `{journal}` is in use by {_holder(fd)}",
                 "wait for it, stop it, or name another run directory",
             )
-        os.ftruncate(fd, 0)
         holder = {"pid": os.getpid(), "start": time.strftime("%Y-%m-%d %H:%M:%S")}
-        os.write(fd, json.dumps(holder).encode())
+        try:
+            os.ftruncate(fd, 0)
+            os.write(fd, json.dumps(holder).encode())
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise RunError(f"cannot write the lock `{path}`: {reason}", "make room") from error
         yield
     finally:
         os.close(fd)

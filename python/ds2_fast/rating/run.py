@@ -5,8 +5,8 @@ from __future__ import annotations
 import inspect
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -201,7 +201,7 @@ def run_rating(
             setup.price, limits.max_cost, stored.spent(setup.price), possible=loaded.possible
         )
         spent_before = spending.spent
-        with closing(_open_journal(journal_path)) as journal:
+        with _open_journal(journal_path) as journal:
             engine = Engine(
                 jobs,
                 journal,
@@ -212,7 +212,8 @@ def run_rating(
                 tpm=limits.tpm,
             )
             if stored.todo:
-                write_header(journal, setup, plan, setup.price)
+                with _disk_of(journal_path):
+                    write_header(journal, setup, plan, setup.price)
                 _drive(engine, setup, stored, rater, Watch(engine, plan, spending, on_progress))
     results = {**stored.results, **engine.results}
     _raise_if_stopped(engine, len(jobs), results)
@@ -284,9 +285,25 @@ def _open_transport(setup: Setup, timeout: float) -> AbstractAsyncContextManager
     return open_litellm(asking.model, setup.endpoint, timeout, asking.params)
 
 
-def _open_journal(path: Path) -> Journal:
+@contextmanager
+def _open_journal(path: Path) -> Iterator[Journal]:
+    """The journal, closed at the end; a disk that refuses it is said in one sentence."""
+    with _disk_of(path):
+        journal = Journal(path)
     try:
-        return Journal(path)
+        yield journal
+    except BaseException:
+        with suppress(OSError):  # what went wrong first is what is told
+            journal.close()
+        raise
+    with _disk_of(path):
+        journal.close()
+
+
+@contextmanager
+def _disk_of(path: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise _cannot_write(path, (error.strerror or str(error)).lower()) from error
 
