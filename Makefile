@@ -12,7 +12,7 @@ export CARGO_TERM_QUIET ?= true
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check setup build wheel model lint fmt test-rs test-py docs bench bench-fast bench-rating bench-peers lock clean
+.PHONY: help demo test check setup build wheel model lint fmt test-rs test-py docs bench bench-fast bench-rating bench-kills bench-peers fuzz lock clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -79,6 +79,12 @@ bench-fast: wheel # every Python benchmark once, on made data, to keep it alive
 
 bench-rating: wheel ## the rating engine under every fault of its acceptance set, on the loopback
 	$(BIN)/python benches/bench_rating.py $(ARGS)
+
+bench-kills: wheel ## ten kill -9 while rating, every answer accounted for; ARGS='--samples 300000'
+	$(BIN)/python benches/bench_rating_kills.py $(ARGS)
+
+fuzz: wheel ## fuzz what reads answers and journals; ARGS='--seconds 3600'
+	$(BIN)/python benches/fuzz_rating.py $(ARGS)
 
 bench-peers: $(PEERS)/.installed ## the neighbor search against its peers; ARGS='--embeddings rows.npy --json result.json'
 	$(PEERS)/bin/python benches/bench_knn.py $(or $(ARGS),--generate 50000x384)

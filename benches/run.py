@@ -33,6 +33,8 @@ BENCHES: dict[str, tuple[str | Path, ...]] = {
     "bench_embedding.py": ("--pool", ALPACA),
     "bench_after_graph.py": (),
     "bench_pool.py": ("--small", ALPACA, "--large", POOL),
+    "bench_rating.py": (),
+    "bench_rating_kills.py": (),
 }
 
 

@@ -12,10 +12,14 @@ import pytest
 import ds2_fast
 
 PACKAGE = Path(ds2_fast.__file__).parent
-HEAVY = {"litellm", "onnxruntime", "tokenizers", "huggingface_hub", "onnx", "usearch", "polars"}
+HEAVY = {
+    "aiohttp", "litellm", "onnxruntime", "tokenizers", "huggingface_hub", "onnx", "usearch",
+    "polars",
+}  # fmt: skip
 # Where a heavy library may be imported, and then only inside a function.
 HOMES = {
     "litellm": ("rating",),
+    "aiohttp": ("rating",),
     # It must be loaded before usearch, see `knn.hnsw`.
     "onnxruntime": ("embedding", "knn"),
     "tokenizers": ("embedding",),
