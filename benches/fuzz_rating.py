@@ -67,9 +67,9 @@ def mutate(draw: random.Random) -> str:
 
 def check_answer(text: str) -> float:
     """Parse one text; its microseconds. Raises AssertionError if a rule is broken."""
-    start = time.perf_counter()
+    start = time.thread_time_ns()  # not the clock: others use the processor too
     ratings, reason = _core.parse_answer(text, NAMES, 0.0, 5.0)
-    took = 1e6 * (time.perf_counter() - start)
+    took = 1e-3 * (time.thread_time_ns() - start)
     assert (ratings is None) != (reason is None), (ratings, reason)
     if ratings is not None:
         assert len(ratings) == len(NAMES) and all(0 <= value <= 5 for value in ratings), ratings
@@ -84,10 +84,14 @@ def fuzz_answers(draw: random.Random, end: float) -> tuple[int, float]:
     while time.monotonic() < end:
         text = mutate(draw)
         size = len(text.encode())
-        took = check_answer(text)
-        if took > FIXED_US + PER_BYTE_US * size:  # once may be the machine
-            took = min(check_answer(text) for _ in range(5))
-            assert took <= FIXED_US + PER_BYTE_US * size, f"{took:.0f} us for {size} bytes"
+        try:
+            took = check_answer(text)
+            if took > FIXED_US + PER_BYTE_US * size:  # once may be the machine
+                took = min(check_answer(text) for _ in range(50))
+                assert took <= FIXED_US + PER_BYTE_US * size, f"{took:.0f} us for {size} bytes"
+        except BaseException:
+            print(f"answer {count} of this seed fails: {text[:2_000]!r}")
+            raise
         count, total = count + 1, total + took
     return count, total / max(count, 1)
 
@@ -164,12 +168,11 @@ def fuzz_journals(draw: random.Random, end: float) -> int:
     count = 0
     with tempfile.TemporaryDirectory() as folder:
         while time.monotonic() < end:
-            state = draw.getstate()
             path = Path(folder) / f"{count % 10}.jsonl"
             try:
                 check_journal(draw, path)
             except BaseException:
-                print(f"journal {count} of this seed fails; state hash {hash(state)}")
+                print(f"journal {count} of this seed fails")
                 raise
             path.unlink()
             count += 1
