@@ -171,8 +171,10 @@ Row = Sequence[Any]
 """One line of a ledger: key, attempt, kind, answered, at, done."""
 
 
-def measure(scenario: Scenario, ledger: Sequence[Row]) -> dict[str, float]:
-    """What a provider saw of a run: shares of the samples or of what it allowed.
+def measure(
+    scenario: Scenario, ledger: Sequence[Row], count: int | None = None
+) -> dict[str, float]:
+    """What a provider saw of a run of `count` samples: shares of them or of what it allowed.
 
     `extra`: requests beyond one for each sample; `per_second`: answers over the whole run;
     `of_allowed`, `refused`, `in_flight`: once the run has settled, the answers begun over what was
@@ -184,7 +186,7 @@ def measure(scenario: Scenario, ledger: Sequence[Row]) -> dict[str, float]:
         return got
     start = ledger[0][4]
     last_sent = good[-1][4]
-    got["extra"] = len(ledger) / scenario.count - 1
+    got["extra"] = len(ledger) / (count or scenario.count) - 1
     finish = max(max(row[4], row[5]) for row in ledger)
     got["per_second"] = sum(row[3] for row in ledger) / max(finish - start, 1e-9)
     since = start + (QUEUE_SETTLED if scenario.provider.get("slots") else SETTLED)

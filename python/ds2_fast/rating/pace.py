@@ -135,7 +135,9 @@ class Pace:
         if self._streak is not None:
             self._streak.sent += 1
         if self.rate is not None:
-            self._next_at = max(self._next_at, now - _SLACK_SECONDS) + 1 / self.rate
+            # A slow wall may have no room for two: there a late request delays all others.
+            slack = _SLACK_SECONDS if self.rate > _SLOW else 0.0
+            self._next_at = max(self._next_at, now - slack) + 1 / self.rate
             if self._state is _State.WALL and self._tested is None:
                 self._creep(now)
         self._look(now)
