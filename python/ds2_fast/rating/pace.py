@@ -175,6 +175,9 @@ class Pace:
             self._paused_until = now + min(pause, _LONGEST_PAUSE)
             if pause > _LONG_PAUSE:
                 self._streak = None  # the quiet would count as what passes
+                if self._state is _State.FREE:
+                    self._set(self._lasting.passed(now))
+                    self._search(_FIRST_STEP, self._paused_until)
 
     def _look(self, now: float) -> None:
         """Judge the streak if it is long enough."""
