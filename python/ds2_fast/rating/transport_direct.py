@@ -91,7 +91,8 @@ async def open_direct(model: str, endpoint: Endpoint) -> AsyncIterator[Transport
                 raise CallError(Failure.TRANSPORT, scrub(reason)) from None
             except aiohttp.ClientError as error:
                 # The request was out: it may have been answered, and billed.
-                reason = f"{type(error).__name__}: {error}"
+                # `message` alone where there is one: the whole text names the path of the address.
+                reason = f"{type(error).__name__}: {getattr(error, 'message', '') or error}"
                 raise CallError(Failure.TRANSPORT, scrub(reason), billed=True) from None
             if status != HTTPStatus.OK:
                 raise refusal(status, told, said, scrub)
