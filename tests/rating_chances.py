@@ -59,8 +59,8 @@ class SureServer(RatingServer):
         self.requests_seen.append(json.loads(body))
         super().handle(connection, authorization, body)
 
-    def _completion(self, entry):  # type: ignore[no-untyped-def]
-        out = super()._completion(entry)
+    def completion(self, entry, size=0):  # type: ignore[no-untyped-def]
+        out = super().completion(entry, size)
         choice = out["choices"][0]
         text = choice["message"]["content"]
         if entry.params.get("logprobs") and text:

@@ -211,6 +211,7 @@ def to_answer(body: bytes, headers: Mapping[str, str], scrub: Callable[[str], st
             model=str(said.get("model") or ""),
             fingerprint=str(said.get("system_fingerprint") or ""),
             headers=headers,
+            logprobs=(choice.get("logprobs") or {}).get("content"),
         )
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         start = scrub(body[:200].decode("utf-8", "replace"))
