@@ -1,11 +1,13 @@
 """An OpenAI-compatible chat server on the loopback: `rating_provider` behind HTTP/1.1.
 
 As a context manager it serves from a thread of the test. Alone, `python tests/rating_server.py
-'{"latency": 0.1}'` prints its address and hands out its ledger at `/ledger`.
+--port 8765 --latency 0.1` prints its address and hands out its ledger at `/ledger`; options as JSON
+take all arguments of the provider, and end the server with its standard input.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
 import sys
@@ -170,10 +172,19 @@ class _Connection(asyncio.Protocol):
 
 
 def main() -> None:
-    options = json.loads(sys.argv[1]) if len(sys.argv) > 1 else {}
-    with RatingServer(**{"keep_messages": False, **options}) as server:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("options", nargs="?", type=json.loads, help="any of `Provider`, as JSON")
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--latency", type=float, default=0.1)
+    parser.add_argument("--rpm", type=float, default=0.0)
+    parser.add_argument("--faults", type=json.loads, default={})
+    given = vars(parser.parse_args())
+    attached = given.pop("options")
+    with RatingServer(**{"keep_messages": False, **given, **(attached or {})}) as server:
         print(server.base, flush=True)
-        sys.stdin.read()  # until whoever started it ends
+        if attached is not None:
+            sys.stdin.read()  # until whoever started it ends
+        threading.Event().wait(0 if attached is not None else None)
 
 
 if __name__ == "__main__":
