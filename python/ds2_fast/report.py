@@ -10,6 +10,8 @@ import polars as pl
 
 from ds2_fast import _core
 from ds2_fast.account import account_lines
+from ds2_fast.figures import Subject, gather_figures
+from ds2_fast.presets import PRESETS
 from ds2_fast.rater_report import print_panel, report_panel, report_rater
 from ds2_fast.terminal import printable
 
@@ -62,6 +64,18 @@ def build_report(
         "scores": _scores(found, sheet),
         **(report_rater(found) if found.panel is None else report_panel(found.panel)),
         "selection": {**_selection(sheet, settings["n"]), **choice.account},
+        "figures": gather_figures(
+            Subject(
+                pool,
+                sheet,
+                found.neighbors,
+                found.features.rows,
+                num_classes=found.scores.num_classes,
+                order=PRESETS[settings["preset"]].selection,
+                keep_outliers=settings["keep_outliers"],
+                seed=settings["seed"],
+            )
+        ),
     }
 
 
