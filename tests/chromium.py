@@ -33,9 +33,7 @@ class Browser:
         self._buffer, self._sent = b"", 0
         self.events = []
         (target,) = (
-            each
-            for each in self.call("Target.getTargets")["targetInfos"]
-            if each["type"] == "page"
+            each for each in self.call("Target.getTargets")["targetInfos"] if each["type"] == "page"
         )
         attached = {"targetId": target["targetId"], "flatten": True}
         self._session = None

@@ -5,7 +5,7 @@
 `fit_transition`, `bootstrap_transition`, `curate`, `check_trust`, `score_longtail`, `rank_samples`,
 `drop_duplicates`, `seat_groups`, `choose_centers`, `write_subset`. `PoolIndex` answers queries
 against the pool of a run; `compare_raters` compares several raters of a pool, `explain` says
-why a run took or left a sample.
+why a run took or left a sample, `draw_report` draws what it found.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from ds2_fast.knn import find_neighbors as find_neighbors
     from ds2_fast.lexical import embed_lexical as embed_lexical
     from ds2_fast.longtail import score_longtail as score_longtail
+    from ds2_fast.page import draw_report as draw_report
     from ds2_fast.pipeline import Result as Result
     from ds2_fast.pipeline import select as select
     from ds2_fast.pool import Pool as Pool
@@ -94,6 +95,7 @@ _HOMES = {
     "knn": ("Neighbors", "find_neighbors"),
     "lexical": ("embed_lexical",),
     "longtail": ("score_longtail",),
+    "page": ("draw_report",),
     "pipeline": ("Result", "select"),
     "pool": ("Pool", "Scores", "read_embeddings", "read_pool", "read_scores", "write_subset"),
     "pool_index": ("PoolIndex",),

@@ -52,7 +52,7 @@ def make_choice(
     safeguards: Safeguards,
     groups: Groups | None,
     threads: int | None,
-    starting: str,
+    starting: tuple[str, ...],
     bought: Stage[Bought] | None = None,
 ) -> Choice:
     """Rank, trim, drop duplicates, keep quotas, fill, and take the first n.
@@ -67,7 +67,7 @@ def make_choice(
         safeguards: what is asked for beyond the dual sort.
         groups: the group of every sample, if the pool has groups.
         threads: for k-center, at most so many.
-        starting: name of the file that tells of the choice before, removed when a new one is made.
+        starting: names of the files that tell of the choice before, removed when a new one is made.
         bought: what a budget brought, if there is one.
 
     Raises:
@@ -90,7 +90,8 @@ def make_choice(
         chosen = apply_safeguards(
             ranking, found.neighbors, safeguards, n=n, groups=groups, fill=fill
         )
-        (line.run.path / starting).unlink(missing_ok=True)
+        for name in starting:
+            (line.run.path / name).unlink(missing_ok=True)
         sheet = score_sheet(
             pool,
             scores=found.scores,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,6 +31,7 @@ from ds2_fast.safeguards import Fill, Safeguards
 from ds2_fast.scoring import Rater
 from ds2_fast.sizes import parse_sizes, sized
 from ds2_fast.source import open_pool
+from ds2_fast.terminal import duration
 from ds2_fast.transition import Transition
 from ds2_fast.trust import Trust
 
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from ds2_fast.rating.result import Ratings
 
 REPORT = "report.json"
+PAGE = "report.html"
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,7 @@ def select(
     offline: bool = False,
     strict: bool = False,
     add_columns: bool = False,
+    html: bool = False,
     pool_options: Mapping[str, Any] | None = None,
     rating_options: Mapping[str, Any] | None = None,
     ask: Callable[..., Ratings] | None = None,
@@ -160,6 +164,7 @@ def select(
         strict: raise `TrustError` if the trust check says not to curate and `curation` is not
             `"none"`.
         add_columns: add the `ds2_` columns to the subset.
+        html: draw the report, `report.html` in the run directory (about a second).
         pool_options: overrides of the schema detection, see `ds2_fast.pool.read_pool`.
         rating_options: further arguments of `ds2_fast.rating.rate`.
         ask: called in place of `ds2_fast.rating.rate`, with the same arguments.
@@ -265,7 +270,7 @@ def select(
             safeguards=safeguards,
             groups=groups,
             threads=threads,
-            starting=REPORT,
+            starting=(REPORT, PAGE),
             bought=gathered.bought,
         )
         sheet = choice.sheet
@@ -275,6 +280,7 @@ def select(
             rows = indices[:size]
             write_subset(pool, rows, file, add_columns=sheet[rows] if add_columns else None)
             narrator.done("wrote", f"{size:,} samples to {file}")
+        _draw(line, pool, report, html=html)
         return Result(
             indices,
             sizes,
@@ -302,6 +308,19 @@ def _report(
     line.run.write_manifest()
     write_json(report, line.run.path / REPORT)
     return report
+
+
+def _draw(line: Line, pool: Pool, report: dict[str, Any], *, html: bool) -> None:
+    """Draw the report, or see that none is left of a run before."""
+    file = line.run.path / PAGE
+    if not html:
+        file.unlink(missing_ok=True)
+        return
+    from ds2_fast.page import write_page
+
+    started = perf_counter()
+    write_page(report, line.run.manifest, pool, file)
+    line.narrator.done("report", f"drew the report ({duration(perf_counter() - started)})")
 
 
 def _preset(name: str) -> Preset:

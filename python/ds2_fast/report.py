@@ -149,6 +149,10 @@ def print_report(
         console.print("\n[bold]Files[/bold]")
     for file in files:
         console.print(f"  {file}", markup=False)
+    if run_dir is not None and (run_dir / "report.html").is_file():
+        console.print(
+            f"  {run_dir / 'report.html'}: all of this and more, for a browser", markup=False
+        )
     if run_dir is not None:
         parts = (
             "scores.parquet (every sample), transition.json, intervals.json, report.json, "

@@ -263,9 +263,11 @@ def digest_files(files: tuple[Path, ...]) -> str:
 
 
 def _sweep(path: Path) -> None:
-    """Remove what a killed writer left: files that were to be moved in, halves of JSON files."""
+    """Remove what a killed writer left: files that were to be moved in, halves of reports."""
     for file in path.glob(".*"):
-        if re.fullmatch(r"\..+\.new|\.[0-9a-f]{8}\.(manifest|report)\.json", file.name):
+        if re.fullmatch(
+            r"\..+\.new|\.[0-9a-f]{8}\.(manifest\.json|report\.(json|html))", file.name
+        ):
             file.unlink()
 
 

@@ -6,7 +6,14 @@ from typing import Any
 
 import click
 
-from ds2_fast.cli.options import feature_options, neighbor_options, run_options, score_options, show
+from ds2_fast.cli.options import (
+    feature_options,
+    neighbor_options,
+    page_option,
+    run_options,
+    score_options,
+    show,
+)
 from ds2_fast.cli.pool_options import pool_options
 from ds2_fast.cli.sections import SectionedCommand
 from ds2_fast.progress import Narrator
@@ -19,6 +26,7 @@ from ds2_fast.progress import Narrator
 @feature_options
 @neighbor_options
 @pool_options
+@page_option
 @run_options
 def curate(
     pool: tuple[str, ...],

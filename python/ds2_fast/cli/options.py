@@ -158,6 +158,17 @@ def score_options(command: Command) -> Command:
     return command
 
 
+def page_option(command: Command) -> Command:
+    """Whether the report is drawn."""
+    return click.option(
+        "--html/--no-html",
+        "html",
+        default=True,
+        show_default=True,
+        help="Draw the report: report.html in the run directory.",
+    )(command)
+
+
 def narrator(*, quiet: bool) -> Narrator:
     """Who tells the run on this terminal."""
     from ds2_fast.terminal import TerminalNarrator

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from ds2_fast.cli.options import narrator
 from ds2_fast.errors import RunError
 
 PARTS = {"pool", "scores", "selection"}
@@ -18,13 +19,20 @@ RATERS = ({"transition", "curation", "trust"}, {"raters", "agreement", "partly_r
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON on stdout.")
-def report(run: Path, as_json: bool) -> None:
-    """Print what the run in the folder RUN found.
+@click.option(
+    "--html",
+    is_flag=False,
+    flag_value="",
+    metavar="[FILE]",
+    help="Draw the report as a page, too.  [default FILE: report.html in RUN]",
+)
+def report(run: Path, as_json: bool, html: str | None) -> None:
+    """Print what the run in the folder RUN found, or draw it.
 
     \b
     Examples:
       ds2-fast report pool.ds2
-      ds2-fast report pool.ds2 --json
+      ds2-fast report pool.ds2 --html report.html
     """
     from rich.console import Console
 
@@ -43,6 +51,15 @@ def report(run: Path, as_json: bool) -> None:
         click.echo(json.dumps(found))
     else:
         print_report(found, Console(highlight=False, soft_wrap=True), run_dir=run)
+    if html is not None:
+        _draw(run, html)
+
+
+def _draw(run: Path, file: str) -> None:
+    from ds2_fast.page import draw_report
+
+    teller = narrator(quiet=False)
+    teller.done("wrote", str(draw_report(run, file or None, narrator=teller)))
 
 
 def _read(file: Path) -> dict[str, Any]:

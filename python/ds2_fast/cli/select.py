@@ -8,7 +8,14 @@ from typing import Any
 import click
 
 from ds2_fast.cli.budget_options import budget_option
-from ds2_fast.cli.options import feature_options, neighbor_options, run_options, score_options, show
+from ds2_fast.cli.options import (
+    feature_options,
+    neighbor_options,
+    page_option,
+    run_options,
+    score_options,
+    show,
+)
 from ds2_fast.cli.pool_options import pool_options
 from ds2_fast.cli.rating_options import OPTION_NAMES, rate_options
 from ds2_fast.cli.safety_options import safety_options
@@ -42,6 +49,7 @@ from ds2_fast.progress import Narrator
 @budget_option
 @rate_options
 @pool_options
+@page_option
 @run_options
 def select(
     pool: tuple[str, ...],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from ds2_fast.page.building import build_page, write_page
+from ds2_fast.page.building import PAGE, build_page, write_page
+from ds2_fast.page.finished import draw_report
 
-__all__ = ["build_page", "write_page"]
+__all__ = ["PAGE", "build_page", "draw_report", "write_page"]

@@ -21,7 +21,7 @@ LEAST_HEIGHT, MOST_HEIGHT = 300, 560
 _EDGE = 16
 """Room around the points."""
 
-_DOT, _PICKED = 4.0, 5.0
+_DOT, _PICKED = 2.8, 3.6
 SHOWN_TEXT = 160
 """Characters of a sample that are shown under the pointer."""
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from ds2_fast.pool import Pool
 
+PAGE = "report.html"
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
