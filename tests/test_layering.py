@@ -14,7 +14,7 @@ import ds2_fast
 PACKAGE = Path(ds2_fast.__file__).parent
 HEAVY = {
     "aiohttp", "litellm", "onnxruntime", "tokenizers", "huggingface_hub", "onnx", "usearch",
-    "polars",
+    "polars", "matplotlib", "jinja2",
 }  # fmt: skip
 # Where a heavy library may be imported, and then only inside a function.
 HOMES = {
@@ -26,6 +26,8 @@ HOMES = {
     "huggingface_hub": ("embedding",),
     "onnx": ("embedding",),
     "usearch": ("knn",),
+    "matplotlib": ("page",),
+    "jinja2": ("page",),
 }
 STAGES = (
     "knn", "lexical", "transition", "uncertainty", "information", "curation", "calibration",
@@ -35,7 +37,7 @@ STAGES = (
 LINE = (
     "__init__", "pipeline", "analysis", "fitting", "choice", "safeguards", "artifacts", "graphing",
     "scoresheet", "account", "report", "panel", "comparing", "explaining", "auto_space",
-    "rerate_line",
+    "rerate_line", "figures",
 )  # fmt: skip
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

@@ -15,7 +15,18 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PROMPTS = ("ds2-code-1-10", "ds2-fast-v1", "ds2-poster-0-5")
-SHIPPED = ("py.typed", "_core.pyi", *(f"rating/prompts/{name}.toml" for name in PROMPTS))
+SECTIONS = (
+    "verdict", "selection", "scores", "transition", "raters", "calibration", "rarity", "length",
+    "shares", "atlas", "examples", "origin",
+)  # fmt: skip
+SHIPPED = (
+    "py.typed",
+    "_core.pyi",
+    *(f"rating/prompts/{name}.toml" for name in PROMPTS),
+    *(f"page/templates/{name}" for name in ("page.css", "page.js", "layout.html", "macros.html")),
+    *(f"page/templates/{name}.html" for name in ("report", "comparison")),
+    *(f"page/templates/sections/{name}.html" for name in SECTIONS),
+)
 
 
 def test_the_package_has_its_data_and_no_tests():

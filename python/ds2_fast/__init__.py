@@ -5,7 +5,8 @@
 `fit_transition`, `bootstrap_transition`, `curate`, `check_trust`, `score_longtail`, `rank_samples`,
 `drop_duplicates`, `seat_groups`, `choose_centers`, `write_subset`. `PoolIndex` answers queries
 against the pool of a run; `compare_raters` compares several raters of a pool, `explain` says
-why a run took or left a sample, `draw_report` draws what it found.
+why a run took or left a sample, `draw_report` draws what it found,
+`compare_runs` compares two runs.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from ds2_fast._core import __version__ as __version__
     from ds2_fast.auditing import check_audit as check_audit
     from ds2_fast.auditing import sample_audit as sample_audit
+    from ds2_fast.compared_runs import RunComparison as RunComparison
+    from ds2_fast.compared_runs import compare_runs as compare_runs
     from ds2_fast.comparing import RaterComparison as RaterComparison
     from ds2_fast.comparing import compare_raters as compare_raters
     from ds2_fast.curation import Curated as Curated
@@ -77,6 +80,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "_core": ("__version__",),
     "auditing": ("check_audit", "sample_audit"),
+    "compared_runs": ("RunComparison", "compare_runs"),
     "comparing": ("RaterComparison", "compare_raters"),
     "curation": ("Curated", "curate"),
     "duplicates": ("Distinct", "drop_duplicates"),

@@ -25,7 +25,8 @@ COMMANDS = {
     "neighbors": "Find the samples of a finished run that are most like a text or a sample.",
     "audit": "Draw samples to score by hand, for `--audit`.",
     "explain": "Say why a finished run took or left a sample.",
-    "report": "Print what a finished run found.",
+    "report": "Print or draw what a finished run found.",
+    "compare": "Compare two finished runs of one pool.",
     "model": "Import, fetch and list embedding models.",
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from ds2_fast.page.drawing import color, draw, legend, percent_axis
@@ -27,10 +28,19 @@ def calibration_section(report: Mapping[str, Any]) -> list[dict[str, Any]]:
                 for name in ("origin", "noise_share", "low", "high", "source", "samples", "words")
             },
             "audit": part["calibration"]["audit"],
+            "tried": _tried(part["calibration"]),
             "chart": _chart(part["calibration"]),
         }
         for part in parts
         if part["calibration"]["origin"] != "assumed"
+    ]
+
+
+def _tried(found: Mapping[str, Any]) -> list[dict[str, Any]]:
+    columns = (found["shares"], found["expected"], found["curated"])
+    return [
+        {"share": share, "expected": expected, "curated": curated}
+        for share, expected, curated in zip_longest(*columns)
     ]
 
 
@@ -54,7 +64,7 @@ def _chart(found: Mapping[str, Any]) -> Markup | None:
                     linewidth=1.6,
                     label=f"{name} score",
                 )
-        axes.set_xlabel("noise share tried; shaded: 90 % interval of the one taken")
+        axes.set_xlabel("noise share tried; shaded: 90% interval of the one taken")
         axes.margins(y=0.25)
         percent_axis(axes.xaxis)
         legend(axes, "upper left", columns=2)

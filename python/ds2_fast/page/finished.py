@@ -45,7 +45,7 @@ def draw_report(
     folder = Path(run)
     target = folder / PAGE if file is None else Path(file)
     manifest, report = read_manifest(folder), _read(folder / "report.json")
-    write_page(report, manifest, _pool(folder, manifest, narrator), target)
+    write_page(report, manifest, reread_pool(folder, manifest, narrator), target)
     return target
 
 
@@ -59,7 +59,14 @@ def _read(file: Path) -> dict[str, Any]:
     return found
 
 
-def _pool(folder: Path, manifest: Mapping[str, Any], narrator: Narrator) -> Pool | None:
+def reread_pool(folder: Path, manifest: Mapping[str, Any], narrator: Narrator) -> Pool | None:
+    """Read the pool of a run once more; None, and a warning, if that cannot be.
+
+    Args:
+        folder: the run directory.
+        manifest: its manifest.
+        narrator: is warned.
+    """
     try:
         return reopen_pool(folder, manifest)
     except (Ds2Error, OSError) as error:

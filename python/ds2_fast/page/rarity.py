@@ -64,6 +64,10 @@ def _chart(rarity: Mapping[str, Any], tie: Mapping[str, Any] | None) -> Markup:
         axes.set_ylim(0, top)
         axes.set_xlabel("long-tail score: 0 has near copies, 0.76 is like nothing else")
         percent_axis(axes.yaxis)
-        legend(axes, "upper right")
+        legend(axes, "upper left", columns=3, above=True)
 
-    return draw(paint, label="distribution of the long-tail scores of pool and selection")
+    return draw(
+        paint,
+        label="distribution of the long-tail scores of pool and selection",
+        margins=(46, 12, 30, 40),
+    )
