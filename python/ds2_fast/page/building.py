@@ -23,6 +23,7 @@ from ds2_fast.page.shares import shares_section
 from ds2_fast.page.texts import Texts
 from ds2_fast.page.transition import transition_section
 from ds2_fast.page.verdict import verdict_section
+from ds2_fast.terminal import printable
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -108,6 +109,7 @@ def _environment() -> Environment:
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_shown,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -118,6 +120,11 @@ def _environment() -> Environment:
     environment.filters["signed"] = _signed
     environment.filters["clauses"] = _clauses
     return environment
+
+
+def _shown(value: object) -> object:
+    """What is printed: of text only what can be, as names and settings come from files, too."""
+    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _count(value: int) -> str:

@@ -80,7 +80,8 @@ def _chart(bins: list[dict[str, Any]]) -> Markup | None:
             axes.bar(places + shift, heights, 0.36, color=color(tint), label=label)
         axes.set_xticks(places, names)
         axes.set_xlabel("pairs of nearest neighbors, closest first")
-        axes.set_ylim(0, max(part["agreement"] for part in known) * 1.3)
+        tall = max(max(part["agreement"], part["chance"]) for part in known)
+        axes.set_ylim(0, tall * 1.3 if tall > 0 else 1)
         percent_axis(axes.yaxis)
         legend(axes, "upper right", columns=2)
 
