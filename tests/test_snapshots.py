@@ -1,0 +1,104 @@
+"""What the program says, word for word: the happy path, and the errors people make most often.
+
+`DS2_FAST_WRITE_SNAPSHOTS=1` writes the snapshots anew; read the difference before you keep it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from ds2_fast.cli import main
+
+POOL = Path(__file__).parent.parent / "examples" / "sample_pool.parquet"
+SNAPSHOTS = Path(__file__).parent / "golden" / "terminal"
+SELECT = ("select", "pool.parquet", "-n", "20", "--score-col", "rating", "--space", "lexical")
+CASES = {
+    "select": (*SELECT, "-o", "subset.jsonl"),
+    "select-again": (*SELECT, "--no-html"),
+    "curate": ("curate", "pool.parquet", "--score-col", "rating", "--space", "lexical"),
+    "report": ("report", "pool.ds2"),
+    "compare": ("compare", "pool.ds2", "other.ds2"),
+    "error-no-such-file": ("select", "poll.parquet", "-n", "20"),
+    "error-no-scores": ("select", "unrated.parquet", "-n", "20", "--space", "lexical"),
+    "error-no-such-column": (*SELECT[:5], "ratign", *SELECT[6:]),
+    "error-scores-off-the-scale": (*SELECT, "--scale", "1-3"),
+    "error-unknown-schema": ("select", "odd.parquet", "-n", "20", "--score-col", "rating"),
+    "error-damaged-line": ("select", "damaged.jsonl", "-n", "20", "--space", "lexical"),
+    "error-n-too-large": (*SELECT[:3], "500", *SELECT[4:]),
+    "error-embeddings-of-another-pool": (*SELECT[:6], "--embeddings", "rows.npy"),
+    "error-embeddings-not-finite": (*SELECT[:6], "--embeddings", "nan.npy"),
+    "error-output-format": (*SELECT, "-o", "subset.docx"),
+    "error-no-run": ("report", "."),
+    "error-not-to-be-curated": (*SELECT[:6], "--embeddings", "random.npy", "--strict"),
+    "usage-no-n": ("select", "pool.parquet"),
+    "usage-no-such-option": (*SELECT, "--seeds", "3"),
+    "usage-no-such-command": ("selct", "pool.parquet"),
+}
+NEEDS_RUN = ("select-again", "report", "compare")
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder with pools, to which every path in the output is relative."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
+    for name in ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE"):
+        monkeypatch.delenv(name, raising=False)
+    frame = pl.read_parquet(POOL).head(400).drop("truth")
+    frame.write_parquet("pool.parquet")
+    frame.drop("rating").write_parquet("unrated.parquet")
+    frame.select(alpha="instruction", rating="rating").write_parquet("odd.parquet")
+    lines = frame.head(3).write_ndjson().splitlines()
+    Path("damaged.jsonl").write_text("\n".join([lines[0], lines[1][:-9], lines[2], ""]), "utf-8")
+    rng = np.random.default_rng(5)
+    rows = rng.standard_normal((400, 16)).astype(np.float32)
+    np.save("random.npy", rows)
+    np.save("rows.npy", rows[:390])
+    rows[17, 2] = np.nan
+    np.save("nan.npy", rows)
+    return tmp_path
+
+
+def normalized(text: str, folder: Path) -> str:
+    """What is the same on every machine: no folder, no seconds."""
+    for path in {str(folder), str(folder.resolve())}:
+        text = text.replace(f"{path}{os.sep}", "").replace(path, ".")
+    text = re.sub(r"\((\d+ min )?\d+(\.\d)? s\)", "(# s)", text)
+    return "\n".join(line.rstrip() for line in text.splitlines())
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_program_says(capsys, folder, case):
+    if case in NEEDS_RUN:
+        assert main([*SELECT, "-q"]) == 0
+    if case == "compare":
+        assert main([*SELECT, "-q", "-k", "5", "--noise-share", "1", "--run-dir", "other.ds2"]) == 0
+    capsys.readouterr()
+    code = main(list(CASES[case]))
+    out, err = capsys.readouterr()
+    said = "\n".join(
+        [
+            f"$ ds2-fast {' '.join(CASES[case])}",
+            f"--- exit code {code}",
+            "--- stdout",
+            normalized(out, folder),
+            "--- stderr",
+            normalized(err, folder),
+            "",
+        ]
+    )
+    file = SNAPSHOTS / f"{case}.txt"
+    if os.environ.get("DS2_FAST_WRITE_SNAPSHOTS"):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(said, "utf-8", newline="\n")
+    assert said == file.read_text("utf-8")
+
+
+def test_every_snapshot_is_of_a_case():
+    assert {file.stem for file in SNAPSHOTS.glob("*.txt")} == set(CASES)
