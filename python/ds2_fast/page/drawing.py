@@ -148,10 +148,10 @@ def _clean(svg: str, label: str) -> Markup:
 
 def percent_axis(axis: Axis) -> None:
     """Write the numbers of an axis, shares in 0..1, as percent, in steps that need no rounding."""
-    from matplotlib.ticker import MaxNLocator, PercentFormatter
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     axis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
-    axis.set_major_formatter(PercentFormatter(xmax=1))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{round(100 * value, 6):g}%"))
 
 
 def count_axis(axis: Axis) -> None:
