@@ -164,7 +164,7 @@ def select(
         strict: raise `TrustError` if the trust check says not to curate and `curation` is not
             `"none"`.
         add_columns: add the `ds2_` columns to the subset.
-        html: draw the report, `report.html` in the run directory (about a second).
+        html: draw the report, `report.html` in the run directory, if that is kept (about a second).
         pool_options: overrides of the schema detection, see `ds2_fast.pool.read_pool`.
         rating_options: further arguments of `ds2_fast.rating.rate`.
         ask: called in place of `ds2_fast.rating.rate`, with the same arguments.
@@ -280,7 +280,7 @@ def select(
             rows = indices[:size]
             write_subset(pool, rows, file, add_columns=sheet[rows] if add_columns else None)
             narrator.done("wrote", f"{size:,} samples to {file}")
-        _draw(line, pool, report, html=html)
+        _draw(line, pool, report, html=html and folder is not None)
         return Result(
             indices,
             sizes,

@@ -20,6 +20,7 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
         "mix",
         "min_share",
         "strict",
+        "html",
     ),
     "Scores and curation": (
         "score_col",
