@@ -154,6 +154,7 @@ def test_equal_runs_have_equal_pages(finished, pools, tmp_path):
         (40, {"dedup": 0.9, "fill": "kcenter"}, ["near duplicates", "k-center"]),
         (40, {"preset": "reference"}, ["No intervals"]),
         (40, {"curation": "none"}, ["Curation changed no score"]),
+        (40, {"budget": 400}, ["Budget:"]),
     ],
 )
 def test_every_kind_of_run_has_a_page(pools, tmp_path, n, options, told):

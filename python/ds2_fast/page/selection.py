@@ -39,10 +39,19 @@ def selection_section(report: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "reasons": reasons,
         "account": account_lines(selection),
+        "budget": _budget(selection.get("budget")),
         "tie": cut["tie"],
         "key": "curated score" if by_score else "expected score in steps of 0.25",
         "chart": None if cut["tie"] is None else _chart(cut),
     }
+
+
+def _budget(account: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """What a budget brought, and what to do where its check fails; None without one."""
+    if account is None:
+        return None
+    advice = [account["advice"]] if account["advice"] else []
+    return {"told": account["told"], "words": [*account["words"], *advice]}
 
 
 def _chart(cut: Mapping[str, Any]) -> Markup:
