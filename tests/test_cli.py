@@ -34,7 +34,7 @@ def pool(tmp_path_factory):
     return file
 
 
-SELECT = ("--score-col", "rating", "--space", "lexical")
+SELECT = ("--no-html", "--score-col", "rating", "--space", "lexical")
 
 
 def test_select_writes_the_subset_and_tells_each_stage(capsys, pool, tmp_path):
