@@ -138,7 +138,7 @@ def test_few_samples_and_vanished_scores_ask_for_care():
     pool = make_pool(500, "mid", seed=2)
     trust = check(pool.scores, find_neighbors(pool.embeddings, 20), noise_share=1.0)
     assert trust.verdict == "use with care"
-    assert "T rests on fewer than 1080 samples" in trust.reasons
+    assert "T rests on fewer than 1,080 samples" in trust.reasons
     if trust.vanished:
         assert any(reason.endswith("unused") for reason in trust.reasons)
 
@@ -173,7 +173,7 @@ def test_small_pools_are_told_so_whatever_the_verdict():
     scores = rng.integers(0, 6, 300).astype(np.int8)
     trust = check(scores, find_neighbors(rng.standard_normal((300, 8)).astype(np.float32), 20))
     assert trust.verdict == "do not curate"
-    assert "T rests on fewer than 1080 samples" in trust.reasons
+    assert "T rests on fewer than 1,080 samples" in trust.reasons
 
 
 def test_a_sparsely_rated_pool_is_checked_all_the_same():

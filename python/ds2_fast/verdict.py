@@ -182,7 +182,9 @@ def _doubt_classes(evidence: Evidence, labels: Sequence[object]) -> Iterator[Dou
 def _doubt_size(transition: Transition) -> Iterator[Doubt]:
     enough = SAMPLES_PER_CELL * transition.num_classes**2
     if transition.samples < enough:
-        yield Doubt(f"T rests on fewer than {enough} samples", f"rate at least {enough:,} samples")
+        yield Doubt(
+            f"T rests on fewer than {enough:,} samples", f"rate at least {enough:,} samples"
+        )
 
 
 def _name(scores: Sequence[int], labels: Sequence[object]) -> str:

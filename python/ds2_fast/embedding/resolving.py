@@ -123,5 +123,5 @@ def _fetch(
         f"`{store.folder}`, and {reason}",
         hint="give a model's folder (config.json, tokenizer.json, model.safetensors or "
         "onnx/model.onnx); or, where there is a network, `ds2-fast model fetch`; or use the "
-        "lexical embedding, which needs no model",
+        "lexical space (`--space lexical`), which needs no model",
     ) from cause
