@@ -35,6 +35,7 @@ BENCHES: dict[str, tuple[str | Path, ...]] = {
     "bench_pool.py": ("--small", ALPACA, "--large", POOL),
     "bench_rating.py": (),
     "bench_rating_kills.py": (),
+    "bench_rating_restart.py": (),
 }
 
 

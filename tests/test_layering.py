@@ -96,7 +96,9 @@ def test_stages_know_neither_files_nor_the_command_line(stage: str) -> None:
             assert known <= {"_core", "errors", "progress", *STAGES}, name_of(module)
 
 
-@pytest.mark.parametrize("leaf", ["errors", "progress", "presets", "sizes", "atomic", "room"])
+@pytest.mark.parametrize(
+    "leaf", ["errors", "progress", "presets", "sizes", "atomic", "room", "garbage"]
+)
 def test_leaves_know_nothing_of_ours_but_errors(leaf: str) -> None:
     assert ours(imports(PACKAGE / f"{leaf}.py")) <= {"errors"}
 

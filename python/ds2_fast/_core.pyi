@@ -45,6 +45,7 @@ __all__ = [
     "posteriors",
     "published_order",
     "rank_samples",
+    "read_records",
     "score_longtail",
     "shuffle_test",
     "solve_ridge",
@@ -636,6 +637,19 @@ def locate_overall(text: str, names: list[str], low: float, high: float) -> tupl
 
     Raises:
         ValueError: if the names cannot be told apart, or not low < high.
+    """
+
+# The journal of a rating run.
+
+_Fields = tuple[
+    tuple[float, ...] | None, str | None, bool, bool, str, tuple[int, int, int], bytes | None
+]
+
+def read_records(data: bytes) -> list[tuple[str, float | None, _Fields] | bytes]:
+    """Every line of `data` that is not empty, in order.
+
+    A record in the form it is written in is `(key, cost, (ratings, why, final, half, model, usage,
+    chances))`, the probabilities as the bytes of float32; any other line is its bytes.
     """
 
 # The lexical space.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import inspect
 import sys
 import time
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ds2_fast.garbage import uncollected
 from ds2_fast.rating import plan_rating, rate
 
 if TYPE_CHECKING:
@@ -42,20 +42,8 @@ def tell_plan(
         run_dir: where answers of earlier runs may be; None for beside the pool.
         budget: how much is to be rated; None for all.
     """
-    with _no_garbage():
+    with uncollected():  # a million turns
         _tell_plans(source, raters, pool_options, run_dir, budget)
-
-
-@contextmanager
-def _no_garbage() -> Iterator[None]:
-    """Look for no garbage: among a million turns, none of it cyclic, that takes half the time."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def _tell_plans(

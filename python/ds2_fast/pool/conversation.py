@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from ds2_fast.errors import PoolError
+from ds2_fast.garbage import uncollected
 from ds2_fast.pool.columns import to_json
-from ds2_fast.pool.garbage import uncollected
 from ds2_fast.pool.schemas import Schema, Turns
 
 

@@ -11,8 +11,8 @@ from typing import Any
 import polars as pl
 
 from ds2_fast.errors import PoolError
+from ds2_fast.garbage import uncollected
 from ds2_fast.pool.columns import to_json, type_columns
-from ds2_fast.pool.garbage import uncollected
 from ds2_fast.pool.phrases import counted, named
 
 JSON_SPACE = " \t\n\r"

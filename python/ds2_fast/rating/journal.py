@@ -25,7 +25,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ds2_fast import _core
+from ds2_fast.garbage import uncollected
+
 VERSION = 1
+# Read at a time, to the end of the line: so much more memory does loading take.
+_BLOCK = 4 << 20
 
 
 class Record(NamedTuple):
@@ -65,38 +70,27 @@ class Loaded:
     in_flight: int = 0
 
 
+@uncollected()
 def load_journal(path: Path) -> Loaded:
     """Read a journal; a missing file is an empty one, lines that are no record are skipped.
 
-    O(bytes): about 6 us a record.
+    O(bytes): about 2 us a record, and 7 us for a line that has not the form it is written in.
     """
-    loaded = Loaded()
-    owed = 0.0  # of the latest run; its last heartbeat counts
-    shared: dict[object, Any] = {}  # equal ratings and names are kept once
-    decode = json.JSONDecoder().raw_decode  # a third faster than `loads`
+    loading = _Loading()
     try:
         file = path.open("rb")
     except FileNotFoundError:
-        return loaded
+        return loading.loaded
     with file:
-        for line in map(bytes.strip, file):
-            if not line:
-                continue
-            try:
-                text = line.decode()
-                entry, end = decode(text)
-                if end != len(text) or entry["v"] != VERSION:
-                    loaded.unreadable += 1
-                elif "hb" in entry:
-                    loaded.in_flight, owed = int(entry["inflight"]), _dollars(entry["usd"])
-                elif "run" in entry:
-                    loaded.possible, loaded.in_flight, owed = loaded.possible + owed, 0, 0.0
-                else:
-                    _take(loaded, entry, shared)
-            except _NO_RECORD:
-                loaded.unreadable += 1
-    loaded.possible += owed
-    return loaded
+        while lines := file.read(_BLOCK) + file.readline():
+            for found in _core.read_records(lines):
+                if isinstance(found, tuple):
+                    key, cost, fields = found
+                    loading.keep(key, cost, Record._make(fields))
+                elif line := found.strip():
+                    loading.read(line)
+    loading.loaded.possible += loading.owed
+    return loading.loaded
 
 
 # What a line that is no record can raise: it may hold any JSON, infinities and deep nests included.
@@ -110,30 +104,65 @@ def _dollars(value: object) -> float:
     raise ValueError
 
 
-def _take(loaded: Loaded, entry: Mapping[str, Any], shared: dict[object, Any]) -> None:
-    key, ratings, cost = entry["k"], entry["r"], entry["c"]
-    cost = None if cost is None else _dollars(cost)
-    tokens_in, tokens_out, cached = map(int, entry["u"])
-    if ratings is not None:
-        ratings = tuple(map(float, ratings))
-        ratings = shared.setdefault(ratings, ratings)
-    record = Record(
-        ratings,
-        shared.setdefault(entry["why"], entry["why"]),
-        "more" not in entry,
-        "half" in entry,
-        shared.setdefault(entry["m"], entry["m"]),
-        (tokens_in, tokens_out, cached),
-        array("f", entry["p"]).tobytes() if "p" in entry else None,
-    )
-    if cost is None:
-        a, b, c = loaded.unpriced
-        loaded.unpriced = (a + tokens_in, b + tokens_out, c + cached)
-    else:
-        loaded.cost += cost
-    known = loaded.records.get(key)
-    if known is None or known.ratings is None or ratings is not None:
-        loaded.records[str(key)] = record
+class _Loading:
+    """A journal half read: what it holds so far, and what the latest run owes.
+
+    Lines in the form they are written come read from the core; all others are read here.
+    """
+
+    def __init__(self) -> None:
+        self.loaded = Loaded()
+        self.owed = 0.0  # the last heartbeat counts
+        self._shared: dict[object, Any] = {}  # equal ratings and names are kept once
+        self._decode = json.JSONDecoder().raw_decode  # a third faster than `loads`
+
+    def read(self, line: bytes) -> None:
+        """Read any line, which may be no record at all."""
+        loaded = self.loaded
+        try:
+            text = line.decode()
+            entry, end = self._decode(text)
+            if end != len(text) or entry["v"] != VERSION:
+                loaded.unreadable += 1
+            elif "hb" in entry:
+                loaded.in_flight, self.owed = int(entry["inflight"]), _dollars(entry["usd"])
+            elif "run" in entry:
+                loaded.possible, loaded.in_flight, self.owed = loaded.possible + self.owed, 0, 0.0
+            else:
+                self._take(entry)
+        except _NO_RECORD:
+            loaded.unreadable += 1
+
+    def _take(self, entry: Mapping[str, Any]) -> None:
+        key, ratings, cost = entry["k"], entry["r"], entry["c"]
+        cost = None if cost is None else _dollars(cost)
+        tokens_in, tokens_out, cached = map(int, entry["u"])
+        if ratings is not None:
+            ratings = tuple(map(float, ratings))
+            ratings = self._shared.setdefault(ratings, ratings)
+        record = Record(
+            ratings,
+            self._shared.setdefault(entry["why"], entry["why"]),
+            "more" not in entry,
+            "half" in entry,
+            self._shared.setdefault(entry["m"], entry["m"]),
+            (tokens_in, tokens_out, cached),
+            array("f", entry["p"]).tobytes() if "p" in entry else None,
+        )
+        self.keep(key, cost, record)
+
+    def keep(self, key: str, cost: float | None, record: Record) -> None:
+        """Count a record, and keep it unless a better one is known."""
+        loaded = self.loaded
+        if cost is None:
+            a, b, c = loaded.unpriced
+            tokens_in, tokens_out, cached = record.usage
+            loaded.unpriced = (a + tokens_in, b + tokens_out, c + cached)
+        else:
+            loaded.cost += cost
+        known = loaded.records.get(key)
+        if known is None or known.ratings is None or record.ratings is not None:
+            loaded.records[str(key)] = record  # a file can be edited
 
 
 class Journal:

@@ -12,6 +12,7 @@ pub mod duplicates;
 mod em;
 mod error;
 pub mod evidence;
+pub mod journal;
 pub mod kcenter;
 pub mod knn;
 pub mod lexical;

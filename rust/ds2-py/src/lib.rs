@@ -8,6 +8,7 @@ mod curation;
 mod detached;
 mod duplicates;
 mod error;
+mod journal;
 mod kcenter;
 mod knn;
 mod lexical;
@@ -31,6 +32,7 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     consensus::register(m)?;
     curation::register(m)?;
     duplicates::register(m)?;
+    journal::register(m)?;
     kcenter::register(m)?;
     knn::register(m)?;
     lexical::register(m)?;
