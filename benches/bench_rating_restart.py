@@ -53,7 +53,7 @@ def write_journal(path: Path, jobs: Jobs) -> None:
 def measure(rows: int, rounds: int) -> dict[str, list[float]]:
     """Processor seconds of every step in every round."""
     pool = list(MadePool(rows))
-    careful = [[*turns[:-1], ("assistant", f"<s{turns[-1][1]}")] for turns in pool]
+    careful = [[*turns[:-1], ("assistant", f"<s>{turns[-1][1]}")] for turns in pool]
     endpoint = open_endpoint(None)
     asking = Asking(MODEL, endpoint.id, load_prompt("ds2-fast-v1"), {"temperature": 0.0}, 10_800)
     seconds: dict[str, list[float]] = defaultdict(list)

@@ -1,20 +1,94 @@
-"""What makes a restart cheap agrees with the long way round: journals."""
+"""What makes a restart cheap agrees with the long way round: keys of requests, journals."""
 
 from __future__ import annotations
 
+import hashlib
 from array import array
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ds2_fast import _core
+from ds2_fast.rating.jobs import BEYOND_LIMIT, EMPTY, Asking, build_jobs
 from ds2_fast.rating.journal import Journal, Loaded, Record, load_journal
 from ds2_fast.rating.money import Spending
 from ds2_fast.rating.patience import Sample
+from ds2_fast.rating.prompt import load_prompt
 from ds2_fast.rating.recorder import Recorder
+from ds2_fast.rating.render import neutralize, render
 from ds2_fast.rating.transport import Answer
+
+# -- keys of requests ------------------------------------------------------------------------
+
+FAST = load_prompt("ds2-fast-v1")
+TEMPLATES = (
+    (FAST.turn, FAST.user),
+    ("{content}{{role}}{role}{content", "{tag}{{sample}}{tag} {role}"),
+    ("{x} {role}\n{content}", "é{sample}{ta{tag}g}"),
+)
+# Pieces of what the core must leave alone, and of what it may take.
+PIECES = (
+    "<", "/", ">", "s", "S", "sys", "sample", "think", "end_of_turn", "bos", "|", "[", "]", "inst",
+    "###", " ", "\t", "\n", "user", "Tool", ":", "div", "1", "ſ", "ı", "İ", "K", "｜", "é",
+    "\u2003", "\ud800", "word " * 30,
+)  # fmt: skip
+CONTENT = st.lists(st.sampled_from(PIECES), max_size=8).map("".join) | st.text(max_size=40)
+ROLE = st.sampled_from(["user", "assistant", "system", "", "rôle", "{content}"])
+
+
+def key_the_long_way(conversation, asking: Asking) -> tuple[str, int, bool, bool]:
+    user, truncated, delimiters = render(conversation, asking.prompt, asking.max_bytes)
+    state = hashlib.blake2b(asking.key_head() + user.encode(), digest_size=16)
+    size = len(user.encode()) + len(asking.prompt.system.encode())
+    return state.hexdigest(), size, truncated, delimiters
+
+
+@given(
+    st.lists(st.lists(st.tuples(ROLE, CONTENT), max_size=3), max_size=20),
+    st.sampled_from(TEMPLATES),
+    st.sampled_from([64, 300, 10_800]),
+)
+def test_keys_are_those_of_samples_rendered_one_by_one(pool, templates, max_bytes):
+    turn, user = templates
+    prompt = replace(FAST, turn=turn, user=user)
+    asking = Asking("m", "", prompt, {"temperature": 0.0}, max_bytes)
+    jobs = build_jobs(pool, asking)
+    for row, conversation in enumerate(pool):
+        job = jobs.job_of_row[row]
+        if not any(content.strip() for _, content in conversation):
+            assert job == EMPTY
+            continue
+        key, size, truncated, delimiters = key_the_long_way(conversation, asking)
+        assert (jobs.keys[job], jobs.sizes[job]) == (key, size)
+        assert (jobs.truncated[row], jobs.flag_delim[row]) == (truncated, delimiters)
+        assert jobs.rows[job] <= row
+    assert len(set(jobs.keys)) == len(jobs.keys)
+
+
+@given(CONTENT)
+def test_what_the_core_takes_needs_no_care(content):
+    found = _core.plain_keys([[("user", content)]], b"", FAST.turn, FAST.user, 10_800)
+    if found != [None]:
+        assert neutralize(content) == (content, 0) and content.strip()
+
+
+def test_most_samples_go_through_the_core_across_its_blocks():
+    pool = [[("user", f"Is {i} < [a] ### 4?"), ("assistant", "<div>é</div>")] for i in range(1500)]
+    pool[700] = [("user", "<s>")]
+    asking = Asking("m", "", FAST, {}, 10_800)
+    head = asking.key_head()
+    plain = _core.plain_keys(pool, head, FAST.turn, FAST.user, 10_800)
+    assert [row for row, found in enumerate(plain) if found is None] == [700]
+    jobs = build_jobs(pool, asking, limit=1400)
+    assert jobs.keys == [key_the_long_way(turns, asking)[0] for turns in pool[:1400]]
+    assert jobs.rows == list(range(1400)) and (jobs.job_of_row[1400:] == BEYOND_LIMIT).all()
+    assert np.flatnonzero(jobs.flag_delim).tolist() == [700]
+    assert build_jobs([tuple(turns) for turns in pool], asking, 1400).keys == jobs.keys
+
 
 # -- journal ---------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ Arrays go in C-contiguous and of the exact dtype, without a copy; results are ne
 """
 
 from collections.abc import Callable
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +42,7 @@ __all__ = [
     "locate_overall",
     "neighbor_information",
     "parse_answer",
+    "plain_keys",
     "posteriors",
     "published_order",
     "rank_samples",
@@ -639,7 +640,17 @@ def locate_overall(text: str, names: list[str], low: float, high: float) -> tupl
         ValueError: if the names cannot be told apart, or not low < high.
     """
 
-# The journal of a rating run.
+# The requests and the journal of a rating run.
+
+def plain_keys(
+    conversations: list[Any], head: bytes, turn: str, user: str, max_bytes: int
+) -> list[tuple[str, int] | None]:
+    """Key and bytes of the user message of every plain conversation, None for all others.
+
+    Plain is a list of (role, content) that is sent as it is: within `max_bytes`, nothing in it that
+    looks like structure. The key is `hex(blake2b-128(head | message))`; `turn` has the slots
+    `{role}` and `{content}`, `user` has `{sample}` and `{tag}`, `hex(blake2b-32(sample))`.
+    """
 
 _Fields = tuple[
     tuple[float, ...] | None, str | None, bool, bool, str, tuple[int, int, int], bytes | None

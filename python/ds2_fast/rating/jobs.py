@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ds2_fast import _core
+from ds2_fast.garbage import uncollected
 from ds2_fast.rating.prompt import Prompt
 from ds2_fast.rating.render import RENDER_VERSION, Conversation, render, speaks_to_rater
 from ds2_fast.rating.transport import Messages
@@ -19,6 +21,8 @@ EMPTY = -1
 BEYOND_LIMIT = -2
 # Chat formats add a few tokens to each message.
 _MESSAGE_TOKENS = 16
+# Rows whose keys are made at a time; their texts are in memory twice.
+_BLOCK = 512
 
 
 @dataclass(frozen=True)
@@ -39,8 +43,8 @@ class Asking:
     params: Mapping[str, Any]
     max_bytes: int
 
-    def key_base(self) -> hashlib.blake2b:
-        """Hash state all keys start from: schema, model, endpoint, prompt, params, system."""
+    def key_head(self) -> bytes:
+        """What is hashed first for every key: schema, model, endpoint, prompt, params, system."""
         head = [
             "ds2-fast rating key 1",
             RENDER_VERSION,
@@ -50,7 +54,7 @@ class Asking:
             dict(self.params),
         ]
         text = json.dumps(head, sort_keys=True, separators=(",", ":"))
-        return hashlib.blake2b(f"{text}\0{self.prompt.system}\0".encode(), digest_size=16)
+        return f"{text}\0{self.prompt.system}\0".encode()
 
     def messages(self, user: str) -> Messages:
         """The messages of a request; a prompt without a system text sends none."""
@@ -127,6 +131,7 @@ def _key_again(key: str, time: int) -> str:
     return hashlib.blake2b(f"{key} repeat {time}".encode(), digest_size=16).hexdigest()
 
 
+@uncollected()
 def build_jobs(
     conversations: Sequence[Conversation],
     asking: Asking,
@@ -152,44 +157,63 @@ def build_jobs(
         TypeError: if a turn is not a pair of texts; names the row.
     """
     total = len(conversations)
-    base = asking.key_base()
     system = len(asking.prompt.system.encode())
     jobs = Jobs(asking, conversations)
     jobs.job_of_row = np.full(total, BEYOND_LIMIT, np.int64)
     jobs.truncated, jobs.flag_delim = np.zeros(total, np.bool_), np.zeros(total, np.bool_)
     index: dict[str, int] = {}
-    for row, conversation in _rows(conversations, limit):
-        if not any(content.strip() for _, content in conversation):
-            jobs.job_of_row[row] = EMPTY
+    places: list[int] = []
+    for row, found in enumerate(_keys(jobs, total if limit is None else min(limit, total))):
+        if found is None:
+            places.append(EMPTY)
             continue
-        user, jobs.truncated[row], jobs.flag_delim[row] = render(
-            conversation, asking.prompt, asking.max_bytes
-        )
-        data = user.encode()
-        state = base.copy()
-        state.update(data)
-        key = state.hexdigest()
+        key, size = found
         job = index.setdefault(key, len(index))
         if job == len(jobs.keys):
             jobs.keys.append(key)
             jobs.rows.append(row)
-            jobs.sizes.append(system + len(data))
-        jobs.job_of_row[row] = job
+            jobs.sizes.append(system + size)
+        places.append(job)
+    jobs.job_of_row[: len(places)] = places
     jobs.repeat(repeats)
     return jobs
 
 
-def _rows(
-    conversations: Sequence[Conversation], limit: int | None
-) -> Iterator[tuple[int, Conversation]]:
-    count = len(conversations) if limit is None else min(limit, len(conversations))
-    for row in range(count):
-        conversation = conversations[row]
-        for turn in conversation:
-            match turn:
-                case (str(), str()):
-                    continue
-            raise TypeError(
-                f"row {row}: a turn must be (role, content), two texts, got {turn!r:.80}"
-            )
-        yield row, conversation
+def _keys(jobs: Jobs, count: int) -> Iterator[tuple[str, int] | None]:
+    """Key and bytes of the user message of the first `count` rows; None where there is no text.
+
+    The core makes the keys of most samples, many at a time: of those that go out as they are.
+    """
+    asking = jobs.asking
+    head, turn, user = asking.key_head(), asking.prompt.turn, asking.prompt.user
+    base = hashlib.blake2b(head, digest_size=16)
+    for start in range(0, count, _BLOCK):
+        block = [jobs.conversations[row] for row in range(start, min(start + _BLOCK, count))]
+        plain = _core.plain_keys(block, head, turn, user, asking.max_bytes)
+        for row, found in enumerate(plain, start):
+            yield _key_with_care(jobs, row, block[row - start], base) if found is None else found
+
+
+def _key_with_care(
+    jobs: Jobs, row: int, conversation: Conversation, base: hashlib.blake2b
+) -> tuple[str, int] | None:
+    """The same for any sample, and the flags of what has to be done to it."""
+    _check_turns(row, conversation)
+    if not any(content.strip() for _, content in conversation):
+        return None
+    asking = jobs.asking
+    user, jobs.truncated[row], jobs.flag_delim[row] = render(
+        conversation, asking.prompt, asking.max_bytes
+    )
+    data = user.encode()
+    state = base.copy()
+    state.update(data)
+    return state.hexdigest(), len(data)
+
+
+def _check_turns(row: int, conversation: Conversation) -> None:
+    for turn in conversation:
+        match turn:
+            case (str(), str()):
+                continue
+        raise TypeError(f"row {row}: a turn must be (role, content), two texts, got {turn!r:.80}")

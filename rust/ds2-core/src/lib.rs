@@ -26,6 +26,7 @@ mod progress;
 mod random;
 pub mod rated;
 pub mod reference;
+pub mod requests;
 pub mod ridge;
 pub mod rows;
 pub mod sampling;

@@ -14,6 +14,7 @@ mod knn;
 mod lexical;
 mod rated;
 mod reference;
+mod requests;
 mod ridge;
 mod selection;
 mod transition;
@@ -37,6 +38,7 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     knn::register(m)?;
     lexical::register(m)?;
     reference::register(m)?;
+    requests::register(m)?;
     ridge::register(m)?;
     selection::register(m)?;
     transition::register(m)?;
