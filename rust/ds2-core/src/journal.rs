@@ -5,6 +5,8 @@
 //! as full JSON and decides. So a `None` is never an error, and a record is never other than full JSON would have
 //! it.
 
+#![expect(clippy::option_option, reason = "a field that is absent is not one that is null")]
+
 use std::ops::Range;
 
 /// Longest number that is taken, in bytes: what is written takes 24 at most.
