@@ -31,16 +31,7 @@ fn pack<'a, 'py>(
     lists: &mut Shared<'a, 'py>,
     texts: &mut Shared<'a, 'py>,
 ) -> PyResult<Bound<'py, PyTuple>> {
-    let ratings = match record.ratings {
-        None => None,
-        Some(list) => Some(match lists.get(list) {
-            Some(known) => known.clone(),
-            None => {
-                let new = PyTuple::new(py, journal::numbers(list).collect::<Vec<_>>())?.into_any();
-                lists.entry(list).or_insert(new).clone()
-            }
-        }),
-    };
+    let ratings = record.ratings.map(|list| tuple_of(py, list, lists)).transpose()?;
     let mut text =
         |name: &'a str| texts.entry(name).or_insert_with(|| PyString::new(py, name).into_any()).clone();
     let (why, model) = (record.why.map(&mut text), text(record.model));
@@ -49,6 +40,18 @@ fn pack<'a, 'py>(
     let usage = (tokens_in, tokens_out, cached);
     (record.key, record.cost, (ratings, why, !record.more, record.half, model, usage, chances))
         .into_pyobject(py)
+}
+
+fn tuple_of<'a, 'py>(
+    py: Python<'py>,
+    list: &'a str,
+    known: &mut Shared<'a, 'py>,
+) -> PyResult<Bound<'py, PyAny>> {
+    if let Some(tuple) = known.get(list) {
+        return Ok(tuple.clone());
+    }
+    let tuple = PyTuple::new(py, journal::numbers(list).collect::<Vec<_>>())?.into_any();
+    Ok(known.entry(list).or_insert(tuple).clone())
 }
 
 /// Probabilities as they are kept: the bytes of float32.
