@@ -3,6 +3,8 @@
 from ds2_fast.pool.audit_file import HandScores, read_hand_scores
 from ds2_fast.pool.audit_sheet import write_audit_sheet
 from ds2_fast.pool.conversation import Turn
+from ds2_fast.pool.conversion import SHAPES, Converted, Shape, check_shape, convert_rows
+from ds2_fast.pool.dataset_folder import check_folder, write_dataset
 from ds2_fast.pool.detection import SCHEMAS
 from ds2_fast.pool.embeddings import Embeddings, read_embeddings
 from ds2_fast.pool.pool import Pool
@@ -20,13 +22,19 @@ from ds2_fast.pool.subset import check_output, write_subset
 __all__ = [
     "SCHEMAS",
     "SCORE_COLUMNS",
+    "SHAPES",
+    "Converted",
     "Embeddings",
     "HandScores",
     "Pool",
     "Schema",
     "Scores",
+    "Shape",
     "Turn",
+    "check_folder",
     "check_output",
+    "check_shape",
+    "convert_rows",
     "find_score_columns",
     "read_embeddings",
     "read_hand_scores",
@@ -34,5 +42,6 @@ __all__ = [
     "read_scores",
     "score_ratings",
     "write_audit_sheet",
+    "write_dataset",
     "write_subset",
 ]

@@ -124,6 +124,8 @@ def _folder(folder: Path, split: str) -> list[PoolFile]:
         for path in sorted(folder.iterdir())
         if path.is_file() and not path.name.startswith((".", "_")) and (found := kind_of(path))
     ]
+    if not files:
+        files = _hub_layout(folder, split)
     kinds = sorted({file.kind for file in files})
     if not files:
         raise PoolError(f"the folder `{folder}` holds no file that is read", _READS)
@@ -133,6 +135,26 @@ def _folder(folder: Path, split: str) -> list[PoolFile]:
             f"name the ones to read, for example `{folder}/*.{kinds[0]}`",
         )
     return files
+
+
+def _hub_layout(folder: Path, split: str) -> list[PoolFile]:
+    """List the files of a dataset folder as the hub has it: `data/SPLIT-00000-of-00001.parquet`."""
+    found = {
+        path: kind
+        for path in sorted((folder / "data").glob("*-*-of-*.*"))
+        if path.is_file() and (kind := kind_of(path))
+    }
+    splits = sorted({path.name.split("-")[0] for path in found})
+    if found and split not in splits:
+        raise PoolError(
+            f"`{folder}` has no split `{split}`",
+            f"name one with `--split`: {', '.join(f'`{name}`' for name in splits)}",
+        )
+    return [
+        PoolFile(str(path), *kind)
+        for path, kind in found.items()
+        if path.name.split("-")[0] == split
+    ]
 
 
 def _split(folder: Path, split: str) -> list[PoolFile]:

@@ -16,6 +16,7 @@ from polars.exceptions import PolarsError
 
 from ds2_fast.atomic import atomic_path
 from ds2_fast.errors import PoolError, RunError
+from ds2_fast.pool.conversion import Shape, convert_rows
 from ds2_fast.pool.files import COMPRESSIONS, KINDS, kind_of
 from ds2_fast.pool.json_rows import JSON_SPACE
 from ds2_fast.pool.phrases import named
@@ -55,6 +56,7 @@ def write_subset(
     path: str | os.PathLike[str],
     *,
     add_columns: pl.DataFrame | None = None,
+    to: Shape | None = None,
 ) -> Path:
     """Write rows of the pool to a file, in the order given.
 
@@ -70,13 +72,14 @@ def write_subset(
         rows: which rows, each in 0..N-1.
         path: the file to write; an old one is replaced, one that belongs to the pool is not.
         add_columns: columns to append, one row per row written, in the same order.
+        to: the shape to convert the rows to (`ds2_fast.pool.convert_rows`); None leaves them.
 
     Returns:
         The path.
 
     Raises:
         PoolError: the path belongs to the pool, its kind is not known, a column to add exists
-            already, or a column cannot be written in this format.
+            already, a column cannot be written in this format, or a row does not fit the shape.
         RunError: the folder does not exist or cannot be written, or the disk is full.
         ValueError: a row is outside the pool, or `add_columns` has another height.
 
@@ -86,12 +89,15 @@ def write_subset(
     kind, compression = _kind(pool, path)
     _refuse_input(pool, Path(path))
     added = _checked_columns(pool, len(chosen), add_columns)
+    frame = None if to is None else _converted(pool, chosen, to, added)
     with atomic_path(path) as temporary:
         try:
             if kind in {"jsonl", "json"}:
-                write_rows(_json_rows(pool, chosen, added), temporary, kind, compression)
+                lines = _json_rows(pool, chosen, added) if frame is None else encode_rows(frame)
+                write_rows(lines, temporary, kind, compression)
             else:
-                write_frame(_frame(pool, chosen, added), temporary, kind, compression)
+                table = _frame(pool, chosen, added) if frame is None else frame
+                write_frame(table, temporary, kind, compression)
         except (PolarsError, OSError) as error:
             raise _cannot_write(path, error) from None
     return Path(path)
@@ -160,6 +166,13 @@ def _would_match(named_input: str, real: str) -> bool:
     # `**` also stands for no folder at all, which fnmatch does not know.
     pattern = os.path.abspath(named_input)  # noqa: PTH100 - a pattern, not a path to resolve
     return any(fnmatch.fnmatch(real, each) for each in (pattern, pattern.replace("**/", "")))
+
+
+def _converted(
+    pool: Pool, rows: NDArray[np.int64], to: Shape, added: pl.DataFrame | None
+) -> pl.DataFrame:
+    frame = convert_rows(pool, rows, to).frame
+    return frame if added is None else frame.hstack(added)
 
 
 def _frame(pool: Pool, rows: NDArray[np.int64], added: pl.DataFrame | None) -> pl.DataFrame:
