@@ -15,6 +15,7 @@ from ds2_fast.analysis import Analysis, Recipe
 from ds2_fast.budgeting import Confirm
 from ds2_fast.choice import Choice, make_choice
 from ds2_fast.curation import Mode
+from ds2_fast.delivery import Delivery, chosen_rows
 from ds2_fast.errors import PoolError, TrustError
 from ds2_fast.features import usual_space
 from ds2_fast.gathering import Wanted, gather
@@ -29,7 +30,7 @@ from ds2_fast.quotas import read_groups
 from ds2_fast.rundir import write_json
 from ds2_fast.safeguards import Fill, Safeguards
 from ds2_fast.scoring import Rater
-from ds2_fast.sizes import parse_sizes, sized
+from ds2_fast.sizes import parse_sizes
 from ds2_fast.source import open_pool
 from ds2_fast.terminal import duration
 from ds2_fast.transition import Transition
@@ -38,7 +39,7 @@ from ds2_fast.trust import Trust
 if TYPE_CHECKING:
     import polars as pl
 
-    from ds2_fast.pool import Pool
+    from ds2_fast.pool import Pool, Shape
     from ds2_fast.rating.result import Ratings
 
 REPORT = "report.json"
@@ -107,12 +108,16 @@ def select(
     offline: bool = False,
     strict: bool = False,
     add_columns: bool = False,
+    to: Shape | None = None,
+    card: str | Path | None = None,
+    atlas: str | Path | None = None,
     html: bool = False,
     pool_options: Mapping[str, Any] | None = None,
     rating_options: Mapping[str, Any] | None = None,
     ask: Callable[..., Ratings] | None = None,
     budget: int | str | None = None,
     confirm: Confirm | None = None,
+    config: Mapping[str, Any] | None = None,
     narrator: Narrator = QUIET,
 ) -> Result:
     """Choose the best n samples of a pool: rate, embed, curate, select.
@@ -123,7 +128,8 @@ def select(
         n: how many samples: a number, a share such as `"5%"`, or several of them for nested
             subsets; None to curate without selecting.
         output: file of the subset; its extension picks the format. Several sizes write one file
-            each, `name-1000.jsonl` and so on. None writes none.
+            each, `name-1000.jsonl` and so on. A name that ends in a slash, or a folder, becomes a
+            dataset folder with a card. None writes none.
         score_col: column with the scores; None looks for a column of a known name. Several columns
             are several raters: each is curated on its own, and what is ranked is the mean of their
             standardized expected scores (`ds2_fast.raters.combine`).
@@ -164,6 +170,11 @@ def select(
         strict: raise `TrustError` if the trust check says not to curate and `curation` is not
             `"none"`.
         add_columns: add the `ds2_` columns to the subset.
+        to: convert the subset to `"messages"`, `"sharegpt"`, `"alpaca"` or `"prompt-completion"`;
+            a sample that does not fit is an error. None keeps every row as it is.
+        card: file of a dataset card that says how the subset was chosen.
+        atlas: .parquet file of the whole pool with what was found, a map and neighbors, in the form
+            of embedding-atlas.
         html: draw the report, `report.html` in the run directory, if that is kept (about a second).
         pool_options: overrides of the schema detection, see `ds2_fast.pool.read_pool`.
         rating_options: further arguments of `ds2_fast.rating.rate`.
@@ -173,6 +184,7 @@ def select(
             that such a budget would have bought are looked at.
         confirm: called with the estimated dollars of a budget in samples (None = unknown) before
             anything is spent; may raise.
+        config: where settings come from, copied into the manifest.
         narrator: is told what happens.
 
     Returns:
@@ -184,8 +196,6 @@ def select(
         ValueError: if `k` is outside 2..255, the preset or `knn` is unknown, or `recall`, `dedup`,
             `fill` or `min_share` lies outside its range.
     """
-    from ds2_fast.pool import write_subset
-
     defaults, columns = _preset(preset), raters_named(score_col)
     curation = curation or defaults.curation
     check_neighbors(k)
@@ -200,7 +210,8 @@ def select(
     sizes = parse_sizes(n, len(pool))
     groups = None if pool.groups is None else read_groups(pool.groups)
     safeguards.check(preset=preset, sizes=sizes, groups=groups)
-    files = _output_files(pool, output, sizes)
+    delivery = Delivery(output, add_columns, to, card, atlas)
+    files = delivery.plan(pool, sizes)
     if preset == "reference" and len(sizes) > 1:
         raise PoolError(
             "the `reference` order depends on n, so its subsets are not nested",
@@ -274,12 +285,9 @@ def select(
             bought=gathered.bought,
         )
         sheet = choice.sheet
-        indices = _chosen(sheet)
-        report = _report(line, pool, found, choice, settings)
-        for size, file in files.items():
-            rows = indices[:size]
-            write_subset(pool, rows, file, add_columns=sheet[rows] if add_columns else None)
-            narrator.done("wrote", f"{size:,} samples to {file}")
+        indices = chosen_rows(sheet)
+        report = _report(line, pool, found, choice, settings, config=config)
+        delivery.write(line, pool, found, choice, report=report, files=files)
         _draw(line, pool, report, html=html and folder is not None)
         return Result(
             indices,
@@ -296,7 +304,13 @@ def select(
 
 
 def _report(
-    line: Line, pool: Pool, found: Analysis, choice: Choice, settings: dict[str, Any]
+    line: Line,
+    pool: Pool,
+    found: Analysis,
+    choice: Choice,
+    settings: dict[str, Any],
+    *,
+    config: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """Write down every number of the run."""
     from ds2_fast.rater_report import calibration_of
@@ -304,6 +318,9 @@ def _report(
 
     report = build_report(pool, found, choice, settings)
     line.run.manifest["settings"] = settings
+    line.run.manifest.pop("config", None)
+    if config:
+        line.run.manifest["config"] = dict(config)
     line.run.manifest["calibration"] = calibration_of(report)
     line.run.write_manifest()
     write_json(report, line.run.path / REPORT)
@@ -327,26 +344,3 @@ def _preset(name: str) -> Preset:
     if name not in PRESETS:
         raise ValueError(f"preset: expected one of {', '.join(PRESETS)}, got {name!r}")
     return PRESETS[name]
-
-
-def _chosen(sheet: pl.DataFrame) -> NDArray[np.uint32]:
-    """The selected rows, best first."""
-    import polars as pl
-
-    rows = (
-        sheet.lazy().filter(pl.col("ds2_selected")).sort("ds2_rank").select("ds2_index").collect()
-    )
-    return rows["ds2_index"].to_numpy()
-
-
-def _output_files(pool: Pool, output: str | Path | None, sizes: tuple[int, ...]) -> dict[int, Path]:
-    """Name one file per size, and see that each can be written before any work is done."""
-    from ds2_fast.pool import check_output
-
-    if output is None:
-        return {}
-    path = Path(output)
-    files = {size: path if len(sizes) == 1 else sized(path, size) for size in sizes}
-    for file in files.values():
-        check_output(pool, file)
-    return files

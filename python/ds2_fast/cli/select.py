@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
 
 from ds2_fast.cli.budget_options import budget_option
+from ds2_fast.cli.delivery_options import check_snippet, delivery_options, tell_snippet
 from ds2_fast.cli.options import (
     feature_options,
     neighbor_options,
@@ -36,10 +36,12 @@ from ds2_fast.progress import Narrator
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
-    help="File of the subset; its extension picks the format.",
+    metavar="FILE|FOLDER/",
+    help="File of the subset; its extension picks the format. With a slash at the end: a dataset "
+    "folder with a card.",
 )
 @click.option("--add-columns", is_flag=True, help="Add the ds2_ columns to the subset.")
+@delivery_options
 @click.option("--keep-outliers", is_flag=True, help="Do not set the 1 % rarest samples aside.")
 @safety_options
 @click.option("--strict", is_flag=True, help="Exit with 6 if the trust check says not to curate.")
@@ -60,6 +62,7 @@ def select(
     dry_run: bool,
     yes: bool,
     pool_options: dict[str, Any],
+    emit: str | None,
     **options: Any,
 ) -> None:
     """Choose the best n samples of POOL: rate, embed, curate, select.
@@ -75,6 +78,7 @@ def select(
     from ds2_fast.cli.asking import asker
     from ds2_fast.cli.budget_options import confirmer
 
+    check_snippet(emit, options["to"], options["output"])
     rating_options = {name: options.pop(name) for name in OPTION_NAMES}
     if dry_run:
         _tell_plan(pool, pool_options, rating_options, options)
@@ -96,6 +100,7 @@ def select(
         run_dir=result.run_dir,
         files=result.files,
     )
+    tell_snippet(emit, options["to"], result.files)
 
 
 def _tell_plan(
