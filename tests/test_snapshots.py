@@ -34,8 +34,15 @@ CASES = {
     "error-embeddings-of-another-pool": (*SELECT[:6], "--embeddings", "rows.npy"),
     "error-embeddings-not-finite": (*SELECT[:6], "--embeddings", "nan.npy"),
     "error-output-format": (*SELECT, "-o", "subset.docx"),
+    "error-no-such-space": (*SELECT[:7], "lexcal"),
+    "error-does-not-fit": ("select", "turns.jsonl", *SELECT[2:], "--to", "alpaca", "-o", "s.json"),
     "error-no-run": ("report", "."),
     "error-not-to-be-curated": (*SELECT[:6], "--embeddings", "random.npy", "--strict"),
+    "help": ("--help",),
+    "help-select": ("select", "--help"),
+    "select-for-a-tool": (*SELECT, "--no-html", "-o", "tool/", "--to", "messages", "--emit", "trl"),
+    "select-configured": ("select", "pool.parquet", "--no-html", "--config", "our.toml"),
+    "usage-no-such-setting": (*SELECT, "--config", "wrong.toml"),
     "usage-no-n": ("select", "pool.parquet"),
     "usage-no-such-option": (*SELECT, "--seeds", "3"),
     "usage-no-such-command": ("selct", "pool.parquet"),
@@ -53,7 +60,13 @@ def folder(tmp_path, monkeypatch):
     frame = pl.read_parquet(POOL).head(400).drop("truth")
     frame.write_parquet("pool.parquet")
     frame.drop("rating").write_parquet("unrated.parquet")
+    Path("our.toml").write_text('seed = 7\n[select]\nn = 20\nspace = "lexical"\n', "utf-8")
+    Path("wrong.toml").write_text("[select]\nspaze = 1\n", "utf-8")
     frame.select(alpha="instruction", rating="rating").write_parquet("odd.parquet")
+    asked = pl.struct(role=pl.lit("user"), content="instruction")
+    told = pl.struct(role=pl.lit("assistant"), content="output")
+    turns = frame.select("id", "rating", messages=pl.concat_list(asked, told, asked, told))
+    turns.write_ndjson("turns.jsonl")
     lines = frame.head(3).write_ndjson().splitlines()
     Path("damaged.jsonl").write_text("\n".join([lines[0], lines[1][:-9], lines[2], ""]), "utf-8")
     rng = np.random.default_rng(5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -99,9 +100,11 @@ def make_features(
         space = "lexical" if embedder == "lexical" else "embedding"
     if space not in SPACES:
         if Path(space).suffix not in (".npy", ".npz"):
+            near = get_close_matches(space, SPACES, n=1)
+            guess = f"did you mean `{near[0]}`? " if near else ""
             raise PoolError(
                 f"there is no space `{space}`",
-                f"name {', '.join(SPACES)}, or an .npy file of your own rows",
+                f"{guess}name {', '.join(SPACES)}, or an .npy file of your own rows",
             )
         _say_unused(line, "embeddings", embeddings)
         embeddings, space = space, "embedding"

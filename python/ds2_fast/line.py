@@ -55,6 +55,9 @@ class Line:
             self.narrator.warn(f"{files} had been damaged or changed, so `{name}` ran anew")
         when = "reused" if stage.reused else duration(stage.seconds)
         self.narrator.done(name, f"{told(stage.value)} ({when})")
+        said = [f"{key} {value}" for key, value in params.items() if value is not None]
+        made = f"{', '.join(artifact.files)}, digest {stage.digest}"
+        self.narrator.detail("; ".join([", ".join(said), made] if said else [made]))
         return stage
 
 

@@ -28,6 +28,9 @@ class Narrator:
     def note(self, text: str) -> None:
         """Something the user should know, once."""
 
+    def detail(self, text: str) -> None:
+        """Something for those who want to know everything."""
+
     def warn(self, text: str) -> None:
         """Something the user should look at."""
 

@@ -23,12 +23,13 @@ class TerminalNarrator(Narrator):
 
     Args:
         quiet: only warnings are said.
+        verbose: details are said, too.
     """
 
-    def __init__(self, *, quiet: bool = False) -> None:
+    def __init__(self, *, quiet: bool = False, verbose: bool = False) -> None:
         from rich.console import Console
 
-        self._quiet = quiet
+        self._quiet, self._verbose = quiet, verbose
         self._console = Console(file=sys.stderr, highlight=False, soft_wrap=True)
 
     @property
@@ -82,6 +83,11 @@ class TerminalNarrator(Narrator):
         if not self._quiet:
             for line in text.splitlines():
                 self._console.print(f"  {'':<{_NAME_WIDTH}} [dim]{_plain(line)}[/dim]")
+
+    def detail(self, text: str) -> None:
+        """A remark for `--verbose`."""
+        if self._verbose:
+            self.note(text)
 
     def warn(self, text: str) -> None:
         """A remark that `--quiet` does not silence."""

@@ -28,7 +28,12 @@ COMMANDS = {
     "report": "Print or draw what a finished run found.",
     "compare": "Compare two finished runs of one pool.",
     "model": "Import, fetch and list embedding models.",
+    "config": "Print what the options come to, and where each comes from.",
+    "completion": "Print what makes bash, zsh or fish complete the commands.",
 }
+
+_UNSETTLED = ("config", "completion")
+"""Commands whose options come from flags alone."""
 
 
 class LazyGroup(click.Group):
@@ -43,7 +48,11 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = getattr(import_module(f"ds2_fast.cli.{cmd_name}"), cmd_name)
-        return command
+        if cmd_name in _UNSETTLED:
+            return command
+        from ds2_fast.cli.settings import settle
+
+        return settle(command, (cmd_name,))
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

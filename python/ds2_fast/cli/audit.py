@@ -41,7 +41,7 @@ def audit() -> None:
 
 
 @audit.command(cls=SectionedCommand)
-@click.argument("pool", nargs=-1, required=True)
+@click.argument("pool", nargs=-1, required=True, type=click.Path())
 @click.option(
     "-n", "--n", "n", type=int, default=100, show_default=True, help="Samples, at least 50."
 )
@@ -73,7 +73,7 @@ def sample(pool: tuple[str, ...], quiet: bool, **options: Any) -> None:
 
 @audit.command(cls=SectionedCommand)
 @click.argument("file", type=click.Path(path_type=Path))
-@click.argument("pool", nargs=-1, required=True)
+@click.argument("pool", nargs=-1, required=True, type=click.Path())
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON on stdout.")
 @_SCORE_COL
 @_SCALE

@@ -16,11 +16,12 @@ from ds2_fast.cli.options import (
 )
 from ds2_fast.cli.pool_options import pool_options
 from ds2_fast.cli.sections import SectionedCommand
+from ds2_fast.cli.settings import settings_of
 from ds2_fast.progress import Narrator
 
 
 @click.command(cls=SectionedCommand)
-@click.argument("pool", nargs=-1, required=True)
+@click.argument("pool", nargs=-1, required=True, type=click.Path())
 @click.option("--strict", is_flag=True, help="Exit with 6 if the trust check says not to curate.")
 @score_options
 @feature_options
@@ -48,6 +49,11 @@ def curate(
     from ds2_fast import pipeline
 
     result = pipeline.select(
-        list(pool), None, pool_options=pool_options, narrator=narrator, **options
+        list(pool),
+        None,
+        pool_options=pool_options,
+        config=settings_of(click.get_current_context()),
+        narrator=narrator,
+        **options,
     )
     show(result.report, quiet=quiet, as_json=as_json, run_dir=result.run_dir)

@@ -15,7 +15,7 @@ from ds2_fast.progress import Narrator
 
 
 @click.command(cls=SectionedCommand)
-@click.argument("pool", nargs=-1, required=True)
+@click.argument("pool", nargs=-1, required=True, type=click.Path())
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), help="Copy the rows to this `.npy` file."
 )

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from ds2_fast.cli.settings import tell_settings
 from ds2_fast.presets import MOST_NEIGHBORS
 from ds2_fast.progress import Narrator
 
@@ -35,15 +36,20 @@ def run_options(command: Command) -> Command:
     )
     @click.option("--offline", is_flag=True, help="Open no socket.")
     @click.option("-q", "--quiet", is_flag=True, help="Say only what is wrong.")
+    @click.option("-v", "--verbose", is_flag=True, help="Say parameters and digest of every stage.")
     @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON on stdout.")
     @wraps(command)
-    def wrapped(*args: Any, quiet: bool, as_json: bool, **kwargs: Any) -> Any:
+    def wrapped(*args: Any, quiet: bool, verbose: bool, as_json: bool, **kwargs: Any) -> Any:
+        if quiet and verbose:
+            raise click.UsageError("`--quiet` and `--verbose` do not go together")
         if kwargs.get("threads") is not None:
             # Read once, when the first stage that takes no number of its own starts.
             os.environ["RAYON_NUM_THREADS"] = str(kwargs["threads"])
-        return command(
-            *args, narrator=narrator(quiet=quiet), quiet=quiet, as_json=as_json, **kwargs
-        )
+        teller = narrator(quiet=quiet, verbose=verbose)
+        settings = tell_settings(click.get_current_context())
+        if settings:
+            teller.done("config", settings)
+        return command(*args, narrator=teller, quiet=quiet, as_json=as_json, **kwargs)
 
     return wrapped
 
@@ -169,11 +175,11 @@ def page_option(command: Command) -> Command:
     )(command)
 
 
-def narrator(*, quiet: bool) -> Narrator:
+def narrator(*, quiet: bool, verbose: bool = False) -> Narrator:
     """Who tells the run on this terminal."""
     from ds2_fast.terminal import TerminalNarrator
 
-    return TerminalNarrator(quiet=quiet)
+    return TerminalNarrator(quiet=quiet, verbose=verbose)
 
 
 def show(

@@ -55,7 +55,7 @@ class RateCommand(SectionedCommand):
 
 
 @click.command(cls=RateCommand)
-@click.argument("pool", nargs=-1, required=True)
+@click.argument("pool", nargs=-1, required=True, type=click.Path())
 @click.option(
     "-o",
     "--output",

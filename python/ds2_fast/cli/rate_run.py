@@ -125,7 +125,7 @@ def reparse_(run: Path) -> None:
 
 
 @click.command("import", cls=SectionedCommand)
-@click.argument("pool", nargs=-1, required=True)
+@click.argument("pool", nargs=-1, required=True, type=click.Path())
 @click.option("--column", required=True, help="Column with the ratings.")
 @click.option("--name", help="What to call the rater.  [default: the column's name]")
 @click.option("--scale", default="auto", show_default=True, help="0-5, 1-10, observed or LO-HI.")
@@ -150,7 +150,7 @@ def import_(
 
 
 @click.command("batch-export", cls=SectionedCommand)
-@click.argument("pool", nargs=-1, required=True)
+@click.argument("pool", nargs=-1, required=True, type=click.Path())
 @click.option("-o", "--output", type=_PATH, help="Folder of the files.  [default: RUN/batch]")
 @_RUN_DIR
 @rate_options

@@ -26,7 +26,7 @@ def raters() -> None:
 
 
 @raters.command(cls=SectionedCommand)
-@click.argument("pool", nargs=-1, required=True)
+@click.argument("pool", nargs=-1, required=True, type=click.Path())
 @score_options
 @feature_options
 @neighbor_options

@@ -20,11 +20,12 @@ from ds2_fast.cli.pool_options import pool_options
 from ds2_fast.cli.rating_options import OPTION_NAMES, rate_options
 from ds2_fast.cli.safety_options import safety_options
 from ds2_fast.cli.sections import SectionedCommand
+from ds2_fast.cli.settings import settings_of
 from ds2_fast.progress import Narrator
 
 
 @click.command(cls=SectionedCommand)
-@click.argument("pool", nargs=-1, required=True)
+@click.argument("pool", nargs=-1, required=True, type=click.Path())
 @click.option(
     "-n",
     "--n",
@@ -90,6 +91,7 @@ def select(
         rating_options=rating_options,
         ask=asker(quiet=quiet, yes=yes, told=options["budget"] is not None),
         confirm=confirmer(yes=yes, capped=rating_options["max_cost"] is not None),
+        config=settings_of(click.get_current_context()),
         narrator=narrator,
         **options,
     )
