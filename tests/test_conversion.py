@@ -164,6 +164,7 @@ def test_a_folder_with_other_data_is_refused(tmp_path):
         check_folder(pool, tmp_path / "missing" / "folder")
 
 
+@pytest.mark.filterwarnings("default")
 def test_the_library_of_datasets_loads_the_folder(tmp_path):
     datasets = pytest.importorskip("datasets")
     write_dataset(read_pool(ALPACA), [1, 0], tmp_path / "subset", card="# card\n", to="messages")

@@ -153,6 +153,16 @@ def test_help_fits_a_screen_and_names_the_rest(capsys, monkeypatch):
         assert (f" {max(option.opts, key=len)} " in short) <= (option.name in EVERYDAY)
 
 
+def test_a_misspelled_model_is_answered_with_the_nearest(folder, capsys, monkeypatch):
+    monkeypatch.setenv("DS2_FAST_CACHE", str(folder / "cache"))
+    pl.read_parquet(POOL).head(300).write_parquet("pool.parquet")
+    flags = ("-n", "10", "--score-col", "rating", "--embedder", "lexcal", "--offline")
+    assert main(["select", "pool.parquet", *flags]) == 3
+    said = capsys.readouterr().err
+    assert "there is no embedding model `lexcal`" in said
+    assert "hint: did you mean `lexical`? or give a model's folder" in said
+
+
 def test_quiet_and_verbose_do_not_go_together(capsys, tmp_path):
     assert main(["curate", "p.parquet", "-q", "-v"]) == 2
     assert "do not go together" in capsys.readouterr().err

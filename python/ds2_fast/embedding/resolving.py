@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+from contextlib import suppress
+from difflib import get_close_matches
 from pathlib import Path
 
 from ds2_fast.embedding.bert_graph import GRAPH_VERSION
@@ -121,7 +123,16 @@ def _fetch(
     raise ModelError(
         f"there is no embedding model `{name}`: not a folder here, not in the cache "
         f"`{store.folder}`, and {reason}",
-        hint="give a model's folder (config.json, tokenizer.json, model.safetensors or "
-        "onnx/model.onnx); or, where there is a network, `ds2-fast model fetch`; or use the "
-        "lexical space (`--space lexical`), which needs no model",
+        hint=f"{_nearest(name, store)}give a model's folder (config.json, tokenizer.json, "
+        "model.safetensors or onnx/model.onnx); or, where there is a network, `ds2-fast model "
+        "fetch`; or use the lexical space (`--space lexical`), which needs no model",
     ) from cause
+
+
+def _nearest(name: str, store: ModelStore) -> str:
+    """Ask for the cached model whose name is nearest, if one is near."""
+    names = ["lexical"]
+    with suppress(ModelError):  # a damaged entry is not what this is about
+        names += [model.name for model in store.models()]
+    close = get_close_matches(name, names, n=1)
+    return f"did you mean `{close[0]}`? or " if close else ""
