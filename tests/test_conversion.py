@@ -81,6 +81,14 @@ def test_what_is_left_out_is_said():
     assert convert_rows(read_pool([{"question": "a", "answer": "b"}]), [0], "alpaca").note == ""
 
 
+def test_a_sample_without_turns_is_an_empty_list():
+    pool = read_pool([{"messages": PLAIN}, {"messages": []}, {"messages": None}])
+    for rows in ([0, 1, 2], [1]):
+        lists = convert_rows(pool, rows, "messages").frame["messages"].to_list()
+        assert lists == [PLAIN if row == 0 else [] for row in rows]
+    assert convert_rows(pool, [], "sharegpt").frame.height == 0
+
+
 def turn(role, content, **more):
     return {"role": role, "content": content, **more}
 

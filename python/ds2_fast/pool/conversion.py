@@ -115,18 +115,13 @@ def _spoken(schema: Schema) -> set[str | None]:
 def _messages(
     frame: pl.DataFrame, conversations: list[list[Turn]], rows: NDArray[np.int64], schema: Schema
 ) -> Mapping[str, pl.Series]:
-    listed = [[turn._asdict() for turn in turns] for turns in conversations]
-    return {"messages": _listed(listed, ("role", "content"))}
+    return {"messages": _listed(conversations, ("role", "content"), {})}
 
 
 def _sharegpt(
     frame: pl.DataFrame, conversations: list[list[Turn]], rows: NDArray[np.int64], schema: Schema
 ) -> Mapping[str, pl.Series]:
-    listed = [
-        [{"from": _SHAREGPT[turn.role], "value": turn.content} for turn in turns]
-        for turns in conversations
-    ]
-    return {"conversations": _listed(listed, ("from", "value"))}
+    return {"conversations": _listed(conversations, ("from", "value"), _SHAREGPT)}
 
 
 def _alpaca(
@@ -247,8 +242,23 @@ def _check_tools_column(frame: pl.DataFrame, rows: NDArray[np.int64], shape: Sha
             raise _no_place(int(rows[row]), "tools (a list of possible tool calls)", shape)
 
 
-def _listed(values: list[list[dict[str, str]]], keys: tuple[str, str]) -> pl.Series:
-    return pl.Series(values, dtype=pl.List(pl.Struct(dict.fromkeys(keys, pl.String))))
+def _listed(
+    conversations: list[list[Turn]], keys: tuple[str, str], names: Mapping[str, str]
+) -> pl.Series:
+    """Make lists of objects column by column: of a million dicts polars takes ten times as long."""
+    lengths = pl.Series([len(turns) for turns in conversations], dtype=pl.UInt32)
+    rows = pl.int_range(len(conversations), dtype=pl.UInt32, eager=True)
+    flat = pl.DataFrame(
+        {
+            "row": rows.repeat_by(lengths).explode(empty_as_null=False),
+            keys[0]: _texts([names.get(turn.role, turn.role) for turns in conversations
+                             for turn in turns]),
+            keys[1]: _texts([turn.content for turns in conversations for turn in turns]),
+        }
+    )  # fmt: skip
+    lists = flat.group_by("row", maintain_order=True).agg(turns=pl.struct(keys))
+    found = pl.DataFrame({"row": rows}).join(lists, on="row", how="left", maintain_order="left")
+    return found["turns"].fill_null(pl.lit([], dtype=lists.schema["turns"]))
 
 
 def _texts(values: list[str]) -> pl.Series:
