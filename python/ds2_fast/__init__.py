@@ -6,7 +6,7 @@
 `drop_duplicates`, `seat_groups`, `choose_centers`, `write_subset`. `PoolIndex` answers queries
 against the pool of a run; `compare_raters` compares several raters of a pool, `explain` says
 why a run took or left a sample, `draw_report` draws what it found,
-`compare_runs` compares two runs.
+`compare_runs` compares two runs, `verify_run` checks one.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from ds2_fast.errors import RatingError as RatingError
     from ds2_fast.errors import RunError as RunError
     from ds2_fast.errors import TrustError as TrustError
+    from ds2_fast.errors import VerifyError as VerifyError
     from ds2_fast.explaining import Explanation as Explanation
     from ds2_fast.explaining import explain as explain
     from ds2_fast.kcenter import Centers as Centers
@@ -75,6 +76,8 @@ if TYPE_CHECKING:
     from ds2_fast.trust import check_trust as check_trust
     from ds2_fast.uncertainty import Intervals as Intervals
     from ds2_fast.uncertainty import bootstrap_transition as bootstrap_transition
+    from ds2_fast.verifying import Verification as Verification
+    from ds2_fast.verifying import verify_run as verify_run
 
 # Nothing is imported before it is used: `import ds2_fast` and `ds2-fast --help` stay quick.
 _HOMES = {
@@ -93,6 +96,7 @@ _HOMES = {
         "RatingError",
         "RunError",
         "TrustError",
+        "VerifyError",
     ),
     "explaining": ("Explanation", "explain"),
     "kcenter": ("Centers", "choose_centers"),
@@ -119,6 +123,7 @@ _HOMES = {
     "transition": ("Transition", "fit_transition"),
     "trust": ("Trust", "check_trust"),
     "uncertainty": ("Intervals", "bootstrap_transition"),
+    "verifying": ("Verification", "verify_run"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -53,3 +53,9 @@ class TrustError(Ds2Error):
     """The trust check failed under `--strict` (exit code 6)."""
 
     exit_code = 6
+
+
+class VerifyError(Ds2Error):
+    """A finished run is not what its manifest says, or cannot be repeated (exit code 7)."""
+
+    exit_code = 7

@@ -26,6 +26,7 @@ from ds2_fast.noise import read_noise
 from ds2_fast.panel import analyze_raters, raters_named
 from ds2_fast.presets import PRESETS, Preset, PresetName, check_neighbors, neighbors_counted
 from ds2_fast.progress import QUIET, Narrator
+from ds2_fast.provenance import record_provenance
 from ds2_fast.quotas import read_groups
 from ds2_fast.rundir import write_json
 from ds2_fast.safeguards import Fill, Safeguards
@@ -287,6 +288,7 @@ def select(
         sheet = choice.sheet
         indices = chosen_rows(sheet)
         report = _report(line, pool, found, choice, settings, config=config)
+        record_provenance(line.run, pool, wanted, gathered, audit=audit, report=REPORT)
         delivery.write(line, pool, found, choice, report=report, files=files)
         _draw(line, pool, report, html=html and folder is not None)
         return Result(

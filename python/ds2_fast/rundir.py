@@ -113,6 +113,7 @@ class RunDir:
             "key": key,
             "digest": digest,
             "files": list(artifact.files),
+            "file_digests": _digest_each(finals, digest),
             "params": dict(params),
             "inputs": dict(inputs),
             "seconds": round(seconds, 3),
@@ -148,7 +149,9 @@ class RunDir:
         return digest
 
     def write_manifest(self) -> None:
-        """Write the manifest, atomically."""
+        """Write the manifest, atomically, with a digest of itself."""
+        self.manifest.pop("seal", None)
+        self.manifest["seal"] = digest_json(self.manifest)
         write_json(self.manifest, self.path / MANIFEST)
 
 
@@ -260,6 +263,11 @@ def digest_files(files: tuple[Path, ...]) -> str:
             while block := handle.read(_BLOCK):
                 digest.update(block)
     return digest.hexdigest()
+
+
+def _digest_each(files: tuple[Path, ...], together: str) -> list[str]:
+    """A digest of each file, so that a changed one can be named."""
+    return [together] if len(files) == 1 else [digest_files((file,)) for file in files]
 
 
 def _sweep(path: Path) -> None:

@@ -27,6 +27,8 @@ COMMANDS = {
     "explain": "Say why a finished run took or left a sample.",
     "report": "Print or draw what a finished run found.",
     "compare": "Compare two finished runs of one pool.",
+    "verify": "Check that a finished run is what it says, and gives the same result again.",
+    "doctor": "Check the installation and this machine.",
     "model": "Import, fetch and list embedding models.",
     "config": "Print what the options come to, and where each comes from.",
     "completion": "Print what makes bash, zsh or fish complete the commands.",
@@ -106,9 +108,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code.
 
     0 done, 1 the run failed, 2 usage, 3 input, 4 ratings incomplete, 5 budget reached, 6
-    `--strict` and the trust check failed, 130 interrupted. Anything else that is raised is a bug
-    and shows its
-    traceback.
+    `--strict` and the trust check failed, 7 a run is not what it says, or this machine not as it
+    should be, 130 interrupted. Anything else that is raised is a bug and shows its traceback.
     """
     try:
         code: Any = cli.main(args=argv, prog_name="ds2-fast", standalone_mode=False)
