@@ -47,7 +47,13 @@ def test_a_sound_machine_is_found_sound_and_left_as_it_is(quiet):
 
 
 def test_a_model_at_hand_is_tried(quiet):
-    found = selftests.model(str(make_model(quiet / "tiny")))
+    folder = make_model(quiet / "tiny")
+    found = selftests.model(str(folder))
+    assert found.state == "note"
+    assert f"ds2-fast model import {folder}" in found.mend
+    assert not (quiet / "cache").exists()
+    assert main(["model", "import", str(folder)]) == 0
+    found = selftests.model("tiny")
     assert found.state == "ok"
     assert found.found.startswith("tiny, 64 dimensions: a text has the same vector alone")
 

@@ -37,7 +37,7 @@ STAGES = (
 LINE = (
     "__init__", "pipeline", "analysis", "fitting", "choice", "safeguards", "artifacts", "graphing",
     "scoresheet", "account", "report", "panel", "comparing", "explaining", "auto_space",
-    "rerate_line", "figures", "verifying",
+    "rerate_line", "figures", "verifying", "planning",
 )  # fmt: skip
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

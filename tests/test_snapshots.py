@@ -24,6 +24,8 @@ CASES = {
     "curate": ("curate", "pool.parquet", "--score-col", "rating", "--space", "lexical"),
     "report": ("report", "pool.ds2"),
     "compare": ("compare", "pool.ds2", "other.ds2"),
+    "verify": ("verify", "pool.ds2", "--deep"),
+    "error-verify-pool-changed": ("verify", "pool.ds2"),
     "error-no-such-file": ("select", "poll.parquet", "-n", "20"),
     "error-no-scores": ("select", "unrated.parquet", "-n", "20", "--space", "lexical"),
     "error-no-such-column": (*SELECT[:5], "ratign", *SELECT[6:]),
@@ -47,7 +49,7 @@ CASES = {
     "usage-no-such-option": (*SELECT, "--seeds", "3"),
     "usage-no-such-command": ("selct", "pool.parquet"),
 }
-NEEDS_RUN = ("select-again", "report", "compare")
+NEEDS_RUN = ("select-again", "report", "compare", "verify", "error-verify-pool-changed")
 
 
 @pytest.fixture
@@ -92,6 +94,9 @@ def test_the_program_says(capsys, folder, case):
         assert main([*SELECT, "-q"]) == 0
     if case == "compare":
         assert main([*SELECT, "-q", "-k", "5", "--noise-share", "1", "--run-dir", "other.ds2"]) == 0
+    if case == "error-verify-pool-changed":
+        with Path("pool.parquet").open("ab") as file:
+            file.write(b"\n")
     capsys.readouterr()
     code = main(list(CASES[case]))
     out, err = capsys.readouterr()

@@ -209,7 +209,7 @@ def test_a_pool_that_was_only_touched_is_the_same(own):
 def test_an_audit_that_changed_is_named(made, tmp_path):
     audit = tmp_path / "audit.csv"
     ids = pl.read_parquet(made / "pool.parquet")["rating"].head(80)
-    pl.DataFrame({"ds2_index": range(80), "score": ids}).write_csv(audit)
+    pl.DataFrame({"row": range(80), "score": ids}).write_csv(audit)
     folder = run(made, tmp_path / "run", embeddings="rows.npy", score_col="rating", audit=audit)
     ds2_fast.verify_run(folder)
     flip(audit, -2)

@@ -6,7 +6,7 @@
 `drop_duplicates`, `seat_groups`, `choose_centers`, `write_subset`. `PoolIndex` answers queries
 against the pool of a run; `compare_raters` compares several raters of a pool, `explain` says
 why a run took or left a sample, `draw_report` draws what it found,
-`compare_runs` compares two runs, `verify_run` checks one.
+`compare_runs` compares two runs, `verify_run` checks one, `plan_run` says what one would take.
 """
 
 from __future__ import annotations
@@ -46,6 +46,8 @@ if TYPE_CHECKING:
     from ds2_fast.page import draw_report as draw_report
     from ds2_fast.pipeline import Result as Result
     from ds2_fast.pipeline import select as select
+    from ds2_fast.planning import Plan as Plan
+    from ds2_fast.planning import plan_run as plan_run
     from ds2_fast.pool import Pool as Pool
     from ds2_fast.pool import Scores as Scores
     from ds2_fast.pool import read_embeddings as read_embeddings
@@ -105,6 +107,7 @@ _HOMES = {
     "longtail": ("score_longtail",),
     "page": ("draw_report",),
     "pipeline": ("Result", "select"),
+    "planning": ("Plan", "plan_run"),
     "pool": ("Pool", "Scores", "read_embeddings", "read_pool", "read_scores", "write_subset"),
     "pool_index": ("PoolIndex",),
     "quotas": ("Seats", "seat_groups"),

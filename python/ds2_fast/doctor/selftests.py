@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from time import perf_counter
 
 import numpy as np
@@ -104,24 +105,21 @@ def model(name: str) -> Finding:
     Args:
         name: model name or folder; nothing is fetched.
     """
-    from ds2_fast.embedding.resolving import resolve_model
+    from ds2_fast.embedding.resolving import at_hand, resolve_model
     from ds2_fast.embedding.selftest import check_model
     from ds2_fast.embedding.store import ModelStore
 
     store = ModelStore()
     try:
-        files = resolve_model(name, store=store, offline=True)
-    except ModelError as error:
-        if "damaged" in error.message:
-            return Finding("model", "wrong", error.message, error.hint)
-        return Finding(
-            "model",
-            "note",
-            f"`{name}` is not at hand",
-            f"`ds2-fast model fetch {name}`; or select with `--space lexical` or `--embeddings`",
-        )
-    try:
-        embedder = check_model(files, None)
+        if not at_hand(name, store):
+            return Finding(
+                "model",
+                "note",
+                f"`{name}` is not at hand",
+                f"`ds2-fast model {'import' if Path(name).is_dir() else 'fetch'} {name}`; or "
+                "select with `--space lexical` or `--embeddings`",
+            )
+        embedder = check_model(resolve_model(name, store=store, offline=True), None)
     except ModelError as error:
         return Finding("model", "wrong", error.message, error.hint)
     started = perf_counter()

@@ -55,6 +55,24 @@ def resolve_model(
     return cached.model_files()
 
 
+def at_hand(name_or_dir: str | os.PathLike[str], store: ModelStore | None = None) -> bool:
+    """Say whether a model can be opened without a download, an export, or a file written.
+
+    Args:
+        name_or_dir: folder, file, or name.
+        store: the cache; None for the usual one.
+    """
+    name, store = os.fspath(name_or_dir), store or ModelStore()
+    path = Path(name).expanduser()
+    if path.suffix == ".onnx" and path.is_file():
+        return True
+    if not path.is_dir():
+        return store.find(cache_entry(name, None)) is not None
+    if choose_network(list_files(path), str(path)) != SAFETENSORS:
+        return True
+    return store.find(f"{path.resolve().name}:{_digest_folder(path)[:16]}") is not None
+
+
 def cache_entry(name: str, onnx_file: str | None) -> str:
     """Return the name in the cache: each graph of one repository is a model of its own."""
     short = short_name(name)

@@ -8,7 +8,6 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ds2_fast import _core
 from ds2_fast.errors import Ds2Error, VerifyError
 from ds2_fast.explaining.finished import open_finished
 from ds2_fast.progress import QUIET, Narrator
@@ -143,7 +142,7 @@ class _Verifier:
             lambda count: f"{count} files have the digests of the run",
         )
         open_finished(run)
-        check("beside", lambda: inputs.check_beside(run, stood_on), _tell_beside)
+        check("report", lambda: inputs.check_beside(run, stood_on), _tell_beside)
         read = check(
             "pool",
             lambda: inputs.check_pool(run, manifest, stood_on, pool),
@@ -158,9 +157,7 @@ class _Verifier:
         stages = check(
             "repetition",
             lambda: self._repeat(manifest, read, features, deep=deep, threads=threads),
-            lambda names: (
-                f"{', '.join(names)}: bit for bit the same ({_core.kernel_name()} kernel)"
-            ),
+            lambda names: f"{', '.join(names)}: bit for bit the same",
         )
         return Verification(
             str(run), deep, tuple(self._checks), stages, versions(), stood_on["versions"]
