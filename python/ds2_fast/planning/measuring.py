@@ -27,6 +27,10 @@ ANSWER_BYTES = 1200
 """A rating in the journal and the table, at most about."""
 SHEET_BYTES = 100
 """A row of the score sheet and the curated scores."""
+PROGRAM_BYTES = 150_000_000
+"""The program and its libraries: 127 MB were resident after a run of a small pool."""
+MODEL_BYTES = 250_000_000
+"""An embedding model at work: 216 MB more with all-MiniLM-L6-v2."""
 CONSTANT = "a constant measured on two cores"
 _TEXTS = 96
 _ROWS = 8192

@@ -308,8 +308,4 @@ class Walk:
         largest = max((step.memory or 0 for step in self.steps[1:]), default=0)
         mapped = 2 * len(self._pool) * self._dim
         texts = int(self._pool.text.estimated_size())
-        return pool + max(largest + mapped, texts) + _PROGRAM
-
-
-_PROGRAM = 200_000_000
-"""The program and its libraries, measured as resident after a run of a small pool."""
+        return pool + max(largest + mapped, texts) + measuring.PROGRAM_BYTES
