@@ -61,6 +61,14 @@ def test_a_missing_file_is_made_again(tmp_path):
     assert calls == ["a", "a"]
 
 
+def test_a_stage_of_an_earlier_version_gets_the_digests_of_its_files(tmp_path):
+    with open_run(tmp_path, "1.0") as run:
+        stage(run, Calls()("a"))
+        digests = run.manifest["stages"]["words"].pop("file_digests")
+        assert stage(run, Calls()("a")).reused
+        assert run.manifest["stages"]["words"]["file_digests"] == digests
+
+
 @pytest.mark.parametrize("left", ["", "a", "other", "longer than it was"])
 def test_a_damaged_file_is_made_again(tmp_path, left):
     calls = Calls()

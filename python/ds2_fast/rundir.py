@@ -103,6 +103,8 @@ class RunDir:
         if entry and entry["key"] == key and all(file.is_file() for file in finals):
             # Hashed each time (about 1 GB/s): what follows builds on this digest.
             if digest_files(finals) == entry["digest"]:
+                if "file_digests" not in entry:  # made by an earlier version
+                    entry["file_digests"] = _digest_each(finals, entry["digest"])
                 return Stage(artifact.load(finals), entry["digest"], reused=True, seconds=0.0)
             spoiled = True
         started = time.perf_counter()
