@@ -175,7 +175,9 @@ def test_what_select_refuses_is_refused(folder):
     assert not (folder / "pool.ds2").exists()
 
 
-def test_the_command_takes_what_select_takes_and_prints(folder, capsys):
+def test_the_command_takes_what_select_takes_and_prints(folder, capsys, monkeypatch):
+    # A command with `--threads` sets it for the whole process, as other tests do.
+    monkeypatch.delenv("RAYON_NUM_THREADS", raising=False)
     assert {p.name for p in plan_command.params} == {p.name for p in select_command.params}
     arguments = ["plan", "pool.parquet", "-n", "20", "--score-col", "rating", "--space", "lexical"]
     before = everything(folder)
