@@ -104,8 +104,9 @@ def spearman(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
     known = ~(np.isnan(x) | np.isnan(y))
     ranks = [_ranks(values[known]) for values in (x, y)]
     first, second = (each - each.mean() if len(each) else each for each in ranks)
-    spread = math.sqrt(float(first @ first) * float(second @ second))
-    return float(first @ second) / spread if spread > 0 else math.nan
+    # Not `@`: a BLAS may add in an order that depends on its threads.
+    spread = math.sqrt(float(np.square(first).sum()) * float(np.square(second).sum()))
+    return float((first * second).sum()) / spread if spread > 0 else math.nan
 
 
 def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:

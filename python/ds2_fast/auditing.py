@@ -16,7 +16,7 @@ from ds2_fast.calibration import LEAST_AUDITED
 from ds2_fast.errors import PoolError, RunError
 from ds2_fast.line import default_run_dir
 from ds2_fast.progress import QUIET, Narrator
-from ds2_fast.rundir import MANIFEST, digest_files, read_manifest
+from ds2_fast.rundir import AGAIN, MANIFEST, digest_files, read_manifest
 from ds2_fast.source import reopen_pool
 
 if TYPE_CHECKING:
@@ -203,15 +203,14 @@ def _run(folder: Path, rows: int) -> tuple[pl.DataFrame, dict[str, Any]]:
     """Read the score sheet and the report of a finished run."""
     files = tuple(folder / name for name in artifacts.SELECTION.files)
     stage = read_manifest(folder)["stages"].get("selection")
-    again = "run the same `ds2-fast select` again; what is there is reused"
     if stage is None or not all(file.is_file() for file in (*files, folder / REPORT)):
-        raise RunError(f"the run `{folder}` did not finish", again)
+        raise RunError(f"the run `{folder}` did not finish", AGAIN)
     if digest_files(files) != stage["digest"]:
-        raise RunError(f"`{files[0]}` is not the one of the last run", again)
+        raise RunError(f"`{files[0]}` is not the one of the last run", AGAIN)
     sheet = artifacts.SELECTION.load(files).sheet
     report = json.loads((folder / REPORT).read_bytes())
     if len(sheet) != rows or "starts" not in report["scores"]:
-        raise RunError(f"the run `{folder}` is of another pool or another version", again)
+        raise RunError(f"the run `{folder}` is of another pool or another version", AGAIN)
     return sheet, report
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ds2_fast import _core, artifacts
 from ds2_fast.errors import RunError
-from ds2_fast.rundir import RunDir, digest_files
+from ds2_fast.rundir import AGAIN, RunDir, digest_files
 from ds2_fast.scoring import JOURNAL
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from ds2_fast.pool import Pool
 
 LIBRARIES = ("numpy", "polars", "onnxruntime", "tokenizers", "usearch", "litellm")
-_AGAIN = "run the same `ds2-fast select` again; what is there is reused"
 
 
 def record_provenance(
@@ -72,7 +71,7 @@ def provenance(run: Path, manifest: Mapping[str, Any]) -> Mapping[str, Any]:
         raise RunError(
             f"`{run}` does not say what it was made from: its run did not finish, or was one of an "
             "earlier version",
-            _AGAIN,
+            AGAIN,
         )
     return found
 

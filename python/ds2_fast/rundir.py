@@ -27,6 +27,8 @@ from ds2_fast.errors import RunError
 
 T = TypeVar("T")
 MANIFEST = "manifest.json"
+AGAIN = "run the same `ds2-fast select` again; what is there is reused"
+"""The hint where a finished run cannot be read as it was left."""
 SCHEMA = 1
 _BLOCK = 1 << 22
 

@@ -16,13 +16,13 @@ from ds2_fast import artifacts
 from ds2_fast.errors import PoolError, RunError
 from ds2_fast.features import Features
 from ds2_fast.line import Line, default_run_dir
+from ds2_fast.rundir import AGAIN
 from ds2_fast.terminal import duration
 
 if TYPE_CHECKING:
     from ds2_fast.pool import Pool
     from ds2_fast.progress import Narrator
 
-_AGAIN = "run the same `ds2-fast select` again; what is there is reused"
 _MADE = {
     "embedding": artifacts.EMBEDDINGS,
     "lexical": artifacts.LEXICAL,
@@ -132,10 +132,10 @@ def reopen_pool(run: Path, manifest: Mapping[str, Any]) -> Pool:
         raise RunError(f"the pool of `{run}` was not in files", "keep it in a file and run again")
     for name, *state in stored["files"]:
         if list(_state(name)) != state:
-            raise RunError(f"`{name}` is gone or has changed since the run `{run}`", _AGAIN)
+            raise RunError(f"`{name}` is gone or has changed since the run `{run}`", AGAIN)
     pool = read_pool(stored["inputs"], **stored["options"])
     if len(pool) != stored["rows"]:
-        raise RunError(f"the pool of `{run}` has changed since the run", _AGAIN)
+        raise RunError(f"the pool of `{run}` has changed since the run", AGAIN)
     return pool
 
 
@@ -154,7 +154,7 @@ def reopen_features(run: Path, manifest: Mapping[str, Any]) -> Features:
     rows = _rows(run, manifest, stored)
     shape = (stored["rows"], stored["dimensions"])
     if rows.shape != shape:
-        raise RunError(f"the features of `{run}` are {rows.shape}, not {shape}", _AGAIN)
+        raise RunError(f"the features of `{run}` are {rows.shape}, not {shape}", AGAIN)
     embedder = stored["embedder"]
     return Features(
         rows,
@@ -173,11 +173,11 @@ def _rows(run: Path, manifest: Mapping[str, Any], stored: Mapping[str, Any]) -> 
     file = run / made.files[0]
     stage = manifest["stages"].get(stored["space"])
     if not file.is_file() or stage is None or stage["digest"] != stored["digest"]:
-        raise RunError(f"`{file}` is not the one of the last run", _AGAIN)
+        raise RunError(f"`{file}` is not the one of the last run", AGAIN)
     try:
         rows: NDArray[Any] = made.load((file,))
     except (OSError, ValueError) as error:
-        raise RunError(f"`{file}` is damaged: {error}", _AGAIN) from error
+        raise RunError(f"`{file}` is damaged: {error}", AGAIN) from error
     return rows
 
 
@@ -201,12 +201,12 @@ def _given(run: Path, manifest: Mapping[str, Any], stored: Mapping[str, Any]) ->
     except PoolError as error:
         raise RunError(f"the embeddings of `{run}`: {error.message}", error.hint) from error
     if artifacts.digest_array(rows) != stored["digest"]:
-        raise RunError(f"`{source}` has changed since the run `{run}`", _AGAIN)
+        raise RunError(f"`{source}` has changed since the run `{run}`", AGAIN)
     return rows
 
 
 def _part(run: Path, manifest: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     part = manifest.get(name)
     if not isinstance(part, Mapping):
-        raise RunError(f"`{run}` does not tell of its {name}: it was not run to there", _AGAIN)
+        raise RunError(f"`{run}` does not tell of its {name}: it was not run to there", AGAIN)
     return part

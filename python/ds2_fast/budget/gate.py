@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ds2_fast.agreement import spearman
 
 FEWEST_CHECKED = 300
 LEAST_SPEARMAN = 0.5
@@ -161,16 +164,8 @@ def _around(value: float, draws: NDArray[np.float64]) -> Estimate:
 
 def rank_correlation(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
     """Spearman's correlation, ties at their mean rank; 0 where one of the two is constant."""
-    x, y = _ranks(a), _ranks(b)
-    x, y = x - x.mean(), y - y.mean()
-    size = float(np.sqrt(np.square(x).sum() * np.square(y).sum()))
-    return float((x * y).sum()) / size if size > 0 else 0.0
-
-
-def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ranks: NDArray[np.float64] = (np.cumsum(counts) - (counts - 1) / 2)[place]
-    return ranks
+    found = spearman(a, b)
+    return 0.0 if math.isnan(found) else found
 
 
 def _spearman_estimate(predicted: NDArray[np.float64], scores: NDArray[np.int8]) -> Estimate:

@@ -16,7 +16,7 @@ from ds2_fast import artifacts
 from ds2_fast.calibration import Calibration
 from ds2_fast.errors import RunError
 from ds2_fast.panel import digest_panel, numbered, stage_name
-from ds2_fast.rundir import Artifact, digest_files, read_manifest
+from ds2_fast.rundir import AGAIN, Artifact, digest_files, read_manifest
 
 if TYPE_CHECKING:
     import polars as pl
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from ds2_fast.transition import Transition
 
 T = TypeVar("T")
-_AGAIN = "run the same `ds2-fast select` again; what is there is reused"
 
 
 @dataclass(frozen=True)
@@ -120,7 +119,7 @@ def load(path: Path, manifest: Mapping[str, Any], name: str, artifact: Artifact[
     files = tuple(path / file for file in artifact.files)
     if not all(file.is_file() for file in files) or digest_files(files) != stage["digest"]:
         names = " and ".join(f"`{file}`" for file in artifact.files)
-        raise RunError(f"{names} of `{path}` are gone or have changed", _AGAIN)
+        raise RunError(f"{names} of `{path}` are gone or have changed", AGAIN)
     return artifact.load(files)
 
 
@@ -131,7 +130,7 @@ def _read_report(path: Path) -> Mapping[str, Any]:
         report["settings"], report["scores"]["classes"]
         report["raters" if "score_col" in report["settings"] else "calibration"]
     except (OSError, ValueError, KeyError, TypeError):
-        raise RunError(f"`{file}` is gone or damaged", _AGAIN) from None
+        raise RunError(f"`{file}` is gone or damaged", AGAIN) from None
     found: Mapping[str, Any] = report
     return found
 
@@ -153,4 +152,4 @@ def _check_whole(run: FinishedRun) -> None:
     graphs = {stage["inputs"].get("neighbors") for stage in current}
     used = stages["selection"]["inputs"].get("curation")
     if used != digest or graphs != {stages["neighbors"]["digest"]}:
-        raise RunError(f"parts of `{run.path}` were made anew since it selected", _AGAIN)
+        raise RunError(f"parts of `{run.path}` were made anew since it selected", AGAIN)

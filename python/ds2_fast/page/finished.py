@@ -11,13 +11,11 @@ from typing import TYPE_CHECKING, Any
 from ds2_fast.errors import Ds2Error, RunError
 from ds2_fast.page.building import PAGE, write_page
 from ds2_fast.progress import QUIET, Narrator
-from ds2_fast.rundir import read_manifest
+from ds2_fast.rundir import AGAIN, read_manifest
 from ds2_fast.source import reopen_pool
 
 if TYPE_CHECKING:
     from ds2_fast.pool import Pool
-
-_AGAIN = "run the same `ds2-fast select` again; what is there is reused"
 
 
 def draw_report(
@@ -53,9 +51,9 @@ def _read(file: Path) -> dict[str, Any]:
     try:
         found = json.loads(file.read_bytes())
     except (OSError, ValueError):
-        raise RunError(f"`{file}` is gone or damaged", _AGAIN) from None
+        raise RunError(f"`{file}` is gone or damaged", AGAIN) from None
     if not isinstance(found, dict) or "figures" not in found:
-        raise RunError(f"`{file}` has no figures to draw: it is of an earlier version", _AGAIN)
+        raise RunError(f"`{file}` has no figures to draw: it is of an earlier version", AGAIN)
     return found
 
 

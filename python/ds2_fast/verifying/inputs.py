@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ds2_fast.errors import Ds2Error, ModelError, RunError, VerifyError
 from ds2_fast.provenance import digest_beginning
-from ds2_fast.rundir import MANIFEST, digest_files, digest_json, json_bytes, read_manifest
+from ds2_fast.rundir import AGAIN, MANIFEST, digest_files, digest_json, json_bytes, read_manifest
 from ds2_fast.scoring import JOURNAL
 from ds2_fast.source import reopen_features
 
@@ -35,7 +35,7 @@ def check_manifest(run: Path) -> dict[str, Any]:
     if seal is None:
         raise RunError(
             f"`{file}` has no seal: it is of an earlier version",
-            "run the same `ds2-fast select` again; what is there is reused",
+            AGAIN,
         )
     rest = {name: part for name, part in manifest.items() if name != "seal"}
     if digest_json(rest) != seal or json_bytes(manifest) != file.read_bytes():

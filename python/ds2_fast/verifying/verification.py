@@ -22,10 +22,9 @@ if TYPE_CHECKING:
 
     from ds2_fast.features import Features
     from ds2_fast.pool import Pool
-    from ds2_fast.rundir import RunDir
+    from ds2_fast.rundir import AGAIN, RunDir
 
 T = TypeVar("T")
-_AGAIN = "run the same `ds2-fast select` again; what is there is reused"
 
 
 @dataclass(frozen=True)
@@ -186,7 +185,7 @@ class _Verifier:
         for name, stage in again.manifest["stages"].items():
             stored = manifest["stages"].get(name)
             if stored is None:
-                raise VerifyError(f"the run has no stage {name}, and its repetition does", _AGAIN)
+                raise VerifyError(f"the run has no stage {name}, and its repetition does", AGAIN)
             if stage is stored or name in KEPT:
                 continue
             for file in stage["files"]:
