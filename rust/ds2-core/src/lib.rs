@@ -34,6 +34,7 @@ pub mod scale;
 pub mod selection;
 pub mod shuffle;
 mod similarity;
+pub mod strategies;
 mod topk;
 pub mod transition;
 pub mod trust;

@@ -30,6 +30,11 @@ impl Stream {
         (self.next() >> 40) as f32 / (1_u64 << 23) as f32 - 1.0
     }
 
+    /// The next number in (0, 1), an odd multiple of `2^-53`: neither end is reached.
+    pub(crate) fn inside(&mut self) -> f64 {
+        ((self.next() >> 12) as f64 + 0.5) / (1_u64 << 52) as f64
+    }
+
     fn next(&mut self) -> u64 {
         self.counter += 1;
         mix(self.key.wrapping_add(self.counter.wrapping_mul(GOLDEN)))

@@ -32,7 +32,7 @@ mod sparse;
 mod svd;
 #[cfg(test)]
 mod tests;
-mod tokens;
+pub(crate) mod tokens;
 mod vocabulary;
 
 use rayon::prelude::*;

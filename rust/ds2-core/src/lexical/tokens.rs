@@ -109,7 +109,7 @@ impl Hash {
 }
 
 /// The finalizer of `SplitMix64`: every bit of the input moves every bit of the output.
-pub(super) fn mix(mut z: u64) -> u64 {
+pub(crate) fn mix(mut z: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)
@@ -117,11 +117,18 @@ pub(super) fn mix(mut z: u64) -> u64 {
 
 /// Splits texts and counts their tokens; the buffer is used again from text to text.
 #[derive(Default)]
-pub(super) struct Tokenizer {
+pub(crate) struct Tokenizer {
     tokens: Vec<u64>,
 }
 
 impl Tokenizer {
+    /// The tokens of `text`, in reading order.
+    pub(crate) fn read(&mut self, text: &str) -> &[u64] {
+        self.tokens.clear();
+        split(text, &mut self.tokens);
+        &self.tokens
+    }
+
     /// Call `each(token, count)` once for every different token of `text`, in order of the hash.
     pub(super) fn count(&mut self, text: &str, mut each: impl FnMut(u64, u32)) {
         self.tokens.clear();
