@@ -19,6 +19,7 @@ __all__ = [
     "bootstrap",
     "check_graph",
     "choose_centers",
+    "choose_marginal",
     "choose_share",
     "compare_close_fit",
     "compress_ratings",
@@ -27,18 +28,24 @@ __all__ = [
     "curate_audited",
     "curate_paper",
     "curate_reference",
+    "cut_graph",
     "debug_build",
+    "divide_bins",
     "draw_stratified",
+    "draw_tempered",
     "drop_duplicates",
     "expected_consensus",
     "fit_audit",
     "fit_transition",
     "fit_transition_reference",
     "gram",
+    "grow_tree",
+    "keep_apart",
     "kernel_name",
     "knn_approx",
     "knn_exact",
     "lexical_embed",
+    "locate_facilities",
     "locate_overall",
     "neighbor_information",
     "parse_answer",
@@ -52,6 +59,7 @@ __all__ = [
     "solve_ridge",
     "split_noise",
     "tune_evidence",
+    "weigh_importance",
 ]
 
 __version__: str
@@ -738,4 +746,209 @@ def apply_weights(rows: NDArray[np.float32], weights: NDArray[np.float64]) -> ND
         ValueError: if the shapes do not fit.
 
     O(n d).
+    """
+
+# strategies
+
+_Embeddings = NDArray[np.float32] | NDArray[np.float16]
+
+def keep_apart(
+    embeddings: _Embeddings,
+    order: NDArray[np.uint32],
+    threshold: float,
+    most: int,
+    allow_zero: bool,
+    threads: int | None,
+    progress: Progress | None,
+) -> tuple[NDArray[np.uint32], int]:
+    """Keep the ranked rows whose similarity to every row kept before is below the threshold.
+
+    Args:
+        embeddings: float32 or float16 `(N, d)`, finite.
+        order: uint32 `(m,)`, distinct rows, best first.
+        threshold: cosine similarity in (-1, 1], as float32.
+        most: rows to keep at most, at least 1.
+        allow_zero: accept rows of zeros, which are similar to every row by 0.
+        threads: at least 1; None = one per core. The result does not depend on it.
+        progress: called with ranked rows decided and m.
+
+    Returns:
+        uint32, the rows kept, best first; how many ranked rows were looked at.
+
+    Raises:
+        ValueError: if a value is out of range or not finite, or a row unknown, repeated or zero.
+    """
+
+def choose_marginal(
+    embeddings: _Embeddings,
+    chosen: NDArray[np.uint32],
+    candidates: NDArray[np.uint32],
+    scores: NDArray[np.float64],
+    weight: float,
+    n: int,
+    allow_zero: bool,
+    threads: int | None,
+    progress: Progress | None,
+) -> tuple[NDArray[np.uint32], NDArray[np.float64]]:
+    """Choose by maximal marginal relevance: `weight score - (1 - weight) nearest similarity`.
+
+    Args:
+        embeddings: as of `keep_apart`.
+        chosen: uint32 `(c,)`, rows chosen already.
+        candidates: uint32 `(m,)`, rows to choose from; ties go by place among them.
+        scores: float64 `(m,)`, one for each candidate.
+        weight: of the score, in [0, 1].
+        n: rows to choose, 1..m.
+        allow_zero: as of `keep_apart`.
+        threads: as of `keep_apart`.
+        progress: called with rows chosen and n.
+
+    Returns:
+        uint32 `(n,)` in the order of choice, float64 `(n,)` the value of each when it was chosen.
+
+    Raises:
+        ValueError: as of `keep_apart`.
+    """
+
+def locate_facilities(
+    neighbors: NDArray[np.uint32],
+    similarities: NDArray[np.float32],
+    k: int,
+    candidates: NDArray[np.uint32],
+    scores: NDArray[np.float64],
+    n: int,
+    progress: Progress | None,
+) -> tuple[NDArray[np.uint32], NDArray[np.float64]]:
+    """Choose rows that cover the neighbor graph: lazy greedy facility location plus scores.
+
+    Args:
+        neighbors: uint32 `(N, L)`.
+        similarities: float32 `(N, L)`.
+        k: neighbors used, 1..L.
+        candidates: uint32 `(m,)`, rows to choose from; ties go by place among them.
+        scores: float64 `(m,)`, added to the gain of each candidate.
+        n: rows to choose, 1..m.
+        progress: called with rows chosen and n.
+
+    Returns:
+        uint32 `(n,)` in the order of choice, float64 `(n,)` what each added.
+
+    Raises:
+        ValueError: if a value is out of range, or the graph is none.
+    """
+
+def divide_bins(
+    embeddings: _Embeddings,
+    candidates: NDArray[np.uint32],
+    bins: int,
+    penalty: float,
+    allow_zero: bool,
+    threads: int | None,
+    progress: Progress | None,
+) -> list[NDArray[np.uint32]]:
+    """Divide candidates into bins by graph cut, from the most typical to the rest.
+
+    Args:
+        embeddings: as of `keep_apart`.
+        candidates: uint32 `(m,)`; ties go by place among them.
+        bins: 1..m.
+        penalty: weight of the similarity to what the bin holds, at least 0.
+        allow_zero: as of `keep_apart`.
+        threads: as of `keep_apart`.
+        progress: called with candidates in bins and m.
+
+    Returns:
+        One uint32 array a bin, in the order of choice; the last in the order of the candidates.
+
+    Raises:
+        ValueError: as of `keep_apart`.
+    """
+
+def cut_graph(
+    embeddings: _Embeddings,
+    candidates: NDArray[np.uint32],
+    n: int,
+    penalty: float,
+    allow_zero: bool,
+    threads: int | None,
+    progress: Progress | None,
+) -> NDArray[np.uint32]:
+    """Choose the first `n` candidates by graph cut; arguments as of `divide_bins`."""
+
+def draw_tempered(
+    candidates: NDArray[np.uint32],
+    scores: NDArray[np.float64],
+    temperature: float,
+    n: int,
+    seed: int,
+) -> NDArray[np.uint32]:
+    """Draw `n` candidates without replacement in proportion to `exp(score / temperature)`.
+
+    Args:
+        candidates: uint32 `(m,)`.
+        scores: float64 `(m,)`, finite.
+        temperature: above 0.
+        n: 1..m.
+        seed: of the draw; what is drawn for a row depends on it and the row alone.
+
+    Returns:
+        uint32 `(n,)` in the order of the draw.
+
+    Raises:
+        ValueError: if a value is out of range.
+    """
+
+def weigh_importance(
+    texts: list[str],
+    target: list[str],
+    buckets: int,
+    smoothing: float,
+    threads: int | None,
+    progress: Progress | None,
+) -> NDArray[np.float64]:
+    """Weigh texts by how much likelier their words and pairs are in the target than in the pool.
+
+    Args:
+        texts: the pool, N texts.
+        target: at least one text.
+        buckets: that words and pairs are hashed into, at least 1.
+        smoothing: count added to every bucket, above 0.
+        threads: at least 1; None = one per core.
+        progress: called with texts read and 2 N.
+
+    Returns:
+        float64 `(N,)`, log-weights.
+
+    Raises:
+        ValueError: if a value is out of range, or a text has a lone surrogate.
+        TypeError: if a text is none.
+    """
+
+def grow_tree(
+    embeddings: _Embeddings,
+    branching: int,
+    leaf: int,
+    rounds: int,
+    seed: int,
+    allow_zero: bool,
+    threads: int | None,
+    progress: Progress | None,
+) -> NDArray[np.uint32]:
+    """Sort rows into the leaves of a tree of spherical k-means.
+
+    Args:
+        embeddings: as of `keep_apart`.
+        branching: children of a node, at least 2.
+        leaf: rows a leaf holds at most.
+        rounds: of k-means a split.
+        seed: of the rows that k-means starts from.
+        allow_zero: as of `keep_apart`.
+        threads: as of `keep_apart`.
+        progress: called with rows in leaves and N.
+
+    Returns:
+        uint32 `(N,)`, the leaf of each row, from 0; near leaves have near numbers.
+
+    Raises:
+        ValueError: as of `keep_apart`.
     """

@@ -20,23 +20,27 @@ fn lexical_embed<'py>(
     let py = texts.py();
     // The strings are held here, so that they outlive the call whatever happens to the list meanwhile.
     let strings: Vec<Bound<'py, PyAny>> = texts.iter().collect();
-    let borrowed =
-        strings.iter().enumerate().map(|(row, text)| borrow(row, text)).collect::<PyResult<Vec<_>>>()?;
+    let borrowed = borrow_texts("texts", &strings)?;
     let options = LexicalOptions { dim, seed, threads };
     let lexical = detached(py, progress, |tick| embed(&borrowed, &options, tick))?;
     pack(py, lexical)
 }
 
+/// The texts of a list called `name`, without a copy.
+pub(crate) fn borrow_texts<'a>(name: &str, texts: &'a [Bound<'_, PyAny>]) -> PyResult<Vec<&'a str>> {
+    texts.iter().enumerate().map(|(row, text)| borrow(name, row, text)).collect()
+}
+
 /// The text of a row, without a copy.
 ///
 /// Python keeps the UTF-8 form of a string that is not ASCII beside it for as long as the string lives.
-fn borrow<'a>(row: usize, text: &'a Bound<'_, PyAny>) -> PyResult<&'a str> {
+fn borrow<'a>(name: &str, row: usize, text: &'a Bound<'_, PyAny>) -> PyResult<&'a str> {
     let Ok(text) = text.cast::<PyString>() else {
-        let name = text.get_type().name()?;
-        return Err(PyTypeError::new_err(format!("texts: expected str in row {row}, got {name}")));
+        let got = text.get_type().name()?;
+        return Err(PyTypeError::new_err(format!("{name}: expected str in row {row}, got {got}")));
     };
     text.to_str().map_err(|_| {
-        PyValueError::new_err(format!("texts: row {row} has a lone surrogate, which no text can hold"))
+        PyValueError::new_err(format!("{name}: row {row} has a lone surrogate, which no text can hold"))
     })
 }
 

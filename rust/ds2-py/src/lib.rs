@@ -17,6 +17,7 @@ mod reference;
 mod requests;
 mod ridge;
 mod selection;
+mod strategies;
 mod transition;
 mod trust;
 mod uncertainty;
@@ -41,6 +42,7 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     requests::register(m)?;
     ridge::register(m)?;
     selection::register(m)?;
+    strategies::register(m)?;
     transition::register(m)?;
     trust::register(m)?;
     uncertainty::register(m)
