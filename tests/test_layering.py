@@ -37,7 +37,8 @@ STAGES = (
 LINE = (
     "__init__", "pipeline", "analysis", "fitting", "choice", "safeguards", "artifacts", "graphing",
     "scoresheet", "account", "report", "panel", "comparing", "explaining", "auto_space",
-    "rerate_line", "figures", "verifying", "planning",
+    "rerate_line", "figures", "verifying", "planning", "strategy_line",
+    "strategies.inputs",
 )  # fmt: skip
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

@@ -44,7 +44,6 @@ if TYPE_CHECKING:
     from ds2_fast.lexical import embed_lexical as embed_lexical
     from ds2_fast.longtail import score_longtail as score_longtail
     from ds2_fast.page import draw_report as draw_report
-    from ds2_fast.pipeline import Result as Result
     from ds2_fast.pipeline import select as select
     from ds2_fast.planning import Plan as Plan
     from ds2_fast.planning import plan_run as plan_run
@@ -65,6 +64,7 @@ if TYPE_CHECKING:
     from ds2_fast.rating import plan_rating as plan_rating
     from ds2_fast.rerate_line import Rerated as Rerated
     from ds2_fast.rerate_line import rerate as rerate
+    from ds2_fast.result import Result as Result
     from ds2_fast.selection import Ranking as Ranking
     from ds2_fast.selection import rank_samples as rank_samples
     from ds2_fast.spaces import SpaceComparison as SpaceComparison
@@ -106,7 +106,7 @@ _HOMES = {
     "lexical": ("embed_lexical",),
     "longtail": ("score_longtail",),
     "page": ("draw_report",),
-    "pipeline": ("Result", "select"),
+    "pipeline": ("select",),
     "planning": ("Plan", "plan_run"),
     "pool": ("Pool", "Scores", "read_embeddings", "read_pool", "read_scores", "write_subset"),
     "pool_index": ("PoolIndex",),
@@ -120,6 +120,7 @@ _HOMES = {
     ),
     "rating": ("plan_rating",),
     "rerate_line": ("Rerated", "rerate"),
+    "result": ("Result",),
     "selection": ("Ranking", "rank_samples"),
     "spaces": ("SpaceComparison", "compare_spaces"),
     "stages": ("embed", "rate", "rate_with"),

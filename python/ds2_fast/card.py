@@ -49,7 +49,8 @@ def write_card(report: Mapping[str, Any], manifest: Mapping[str, Any], subset: S
     lines = [*_header(subset), f"# {PurePath(subset.name).name}", ""]
     lines += _origin(report, subset)
     lines += ["", "## How it was chosen", "", *_method(report, manifest, subset)]
-    lines += ["", "## Is the curation to be trusted?", "", *_trust(report)]
+    if "trust" in report or "raters" in report:
+        lines += ["", "## Is the curation to be trusted?", "", *_trust(report)]
     lines += ["## Columns", "", ", ".join(f"`{name}`" for name in subset.columns)]
     lines += ["", "## License", "", "That of the pool; look it up before you pass this on."]
     return "\n".join(lines) + "\n"
@@ -80,19 +81,30 @@ def _origin(report: Mapping[str, Any], subset: Subset) -> Iterator[str]:
         names += f" and {more:,} more files"
     yield (
         f"{subset.size:,} of the {pool['samples']:,} instruction samples of {names}, best first, "
-        f"chosen by ds2-fast {report['ds2_fast']} with the DS2 method ({PAPER})."
+        f"chosen by ds2-fast {report['ds2_fast']} with the {_called(report)}."
     )
     if subset.shape is not None:
         yield f"The samples were converted from `{pool['schema']}` to `{subset.shape}`."
 
 
+def _called(report: Mapping[str, Any]) -> str:
+    if "strategy" in report:
+        return f"strategy `{report['strategy']['name']}`"
+    return f"DS2 method ({PAPER})"
+
+
 def _method(
     report: Mapping[str, Any], manifest: Mapping[str, Any], subset: Subset
 ) -> Iterator[str]:
-    features = report["features"]
     yield from ("| what | how |", "|---|---|")
-    yield _row("scores", report["scores"]["source"])
-    yield _row("space", f"{features['space']}, {features['dimensions']} dimensions")
+    if "strategy" in report:
+        strategy = report["strategy"]
+        yield _row("strategy", strategy["name"])
+        yield _row("published in", "; ".join(filter(None, strategy["sources"])))
+    else:
+        features = report["features"]
+        yield _row("scores", report["scores"]["source"])
+        yield _row("space", f"{features['space']}, {features['dimensions']} dimensions")
     for name, value in report["settings"].items():
         if name not in _UNSAID and value not in (None, [], {}, False):
             yield _row(name.replace("_", " "), _worded(value))

@@ -76,7 +76,7 @@ class Delivery:
         self,
         line: Line,
         pool: Pool,
-        found: Analysis,
+        found: Analysis | None,
         choice: Choice,
         *,
         report: dict[str, Any],
@@ -87,7 +87,7 @@ class Delivery:
         Args:
             line: the run.
             pool: its pool.
-            found: what the stages found.
+            found: what the stages found; only the atlas needs it.
             choice: the score sheet.
             report: the report of the run.
             files: what `plan` named.
@@ -97,7 +97,7 @@ class Delivery:
             RunError: a file cannot be written, or the disk is full.
         """
         self._write_subsets(line, pool, choice.sheet, report, files)
-        if self.atlas is not None:
+        if self.atlas is not None and found is not None:
             from ds2_fast.atlas import write_atlas
 
             seed = report["settings"]["seed"]

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from ds2_fast.analysis import Analysis, Recipe
@@ -16,7 +14,7 @@ from ds2_fast.budgeting import Confirm
 from ds2_fast.choice import Choice, make_choice
 from ds2_fast.curation import Mode
 from ds2_fast.delivery import Delivery, chosen_rows
-from ds2_fast.errors import PoolError, TrustError
+from ds2_fast.errors import PoolError
 from ds2_fast.features import usual_space
 from ds2_fast.gathering import Wanted, gather
 from ds2_fast.knn import MethodName, check_choice
@@ -28,55 +26,30 @@ from ds2_fast.presets import PRESETS, Preset, PresetName, check_neighbors, neigh
 from ds2_fast.progress import QUIET, Narrator
 from ds2_fast.provenance import record_provenance
 from ds2_fast.quotas import read_groups
+from ds2_fast.result import Result
 from ds2_fast.rundir import write_json
 from ds2_fast.safeguards import Fill, Safeguards
 from ds2_fast.scoring import Rater
 from ds2_fast.sizes import parse_sizes
 from ds2_fast.source import open_pool
+from ds2_fast.strategies import IS_DS2, Inputs
+from ds2_fast.strategy_line import (
+    Given,
+    check_strict,
+    choose_by,
+    curates,
+    plan_strategy,
+    record_inputs,
+)
+from ds2_fast.strategy_report import strategy_report
 from ds2_fast.terminal import duration
-from ds2_fast.transition import Transition
-from ds2_fast.trust import Trust
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from ds2_fast.pool import Pool, Shape
     from ds2_fast.rating.result import Ratings
 
 REPORT = "report.json"
 PAGE = "report.html"
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a run found.
-
-    Args:
-        indices: pool rows of the chosen samples, best first, uint32; empty if nothing was to be
-            selected.
-        sizes: the subset sizes asked for, ascending; each subset is a prefix of `indices`.
-        frame: the chosen samples with the pool's own columns, best first.
-        scores: one row per pool row, in pool order, with the `ds2_` columns.
-        transition: the fitted score transition matrix T and prior p; of several raters the first's
-            (`report["raters"]` has all).
-        trust: what the neighbors know about the scores, and whether to believe the curation; of
-            several raters that of the least trusted.
-        report: every number of the closing summary, JSON-able.
-        manifest: keys, digests, parameters and seconds of the stages.
-        run_dir: where all of it is kept; None for a run that was not kept.
-        files: the subsets that were written.
-    """
-
-    indices: NDArray[np.uint32]
-    sizes: tuple[int, ...]
-    frame: pl.DataFrame
-    scores: pl.DataFrame
-    transition: Transition
-    trust: Trust
-    report: dict[str, Any]
-    manifest: dict[str, Any]
-    run_dir: Path | None
-    files: tuple[Path, ...] = ()
 
 
 def select(
@@ -108,6 +81,9 @@ def select(
     run_dir: str | Path | None = None,
     offline: bool = False,
     strict: bool = False,
+    strategy: str = "ds2",
+    strategy_options: Mapping[str, Any] | None = None,
+    curate: bool = False,
     add_columns: bool = False,
     to: Shape | None = None,
     card: str | Path | None = None,
@@ -170,6 +146,11 @@ def select(
         offline: open no socket; ratings of an earlier run are used.
         strict: raise `TrustError` if the trust check says not to curate and `curation` is not
             `"none"`.
+        strategy: how to select: a name of `ds2_fast.strategies`, or `"scorer+rule"`. Any but `ds2`
+            and `ds2-raw` looks at what it needs only, and the options that belong to the line of
+            DS2 are refused.
+        strategy_options: its options, by field name.
+        curate: correct the scores before another strategy looks at them.
         add_columns: add the `ds2_` columns to the subset.
         to: convert the subset to `"messages"`, `"sharegpt"`, `"alpaca"` or `"prompt-completion"`;
             a sample that does not fit is an error. None keeps every row as it is.
@@ -198,6 +179,24 @@ def select(
             `fill` or `min_share` lies outside its range.
     """
     defaults, columns = _preset(preset), raters_named(score_col)
+    of_ds2 = {
+        "dedup": dedup is not None,
+        "fill": fill != "longtail",
+        "mix": bool(mix),
+        "min_share": min_share != 0,
+        "keep_outliers": keep_outliers,
+        "budget": budget is not None,
+        "preset": preset != "default",
+        "atlas": atlas is not None,
+    }
+    of_curation = {
+        "curation": curation is not None,
+        "noise_share": noise_share is not None,
+        "second_rater": second_rater is not None,
+        "audit": audit is not None,
+    }
+    if strategy == "ds2-raw" and curation is None:
+        curation = "none"
     curation = curation or defaults.curation
     check_neighbors(k)
     check_choice(knn, recall)
@@ -209,6 +208,16 @@ def select(
             f"the pool is small: {k} neighbors of each sample are counted instead of {defaults.k}"
         )
     sizes = parse_sizes(n, len(pool))
+    plan = plan_strategy(
+        strategy,
+        strategy_options,
+        Given(
+            curate,
+            tuple(name for name, given in of_ds2.items() if given),
+            tuple(name for name, given in of_curation.items() if given),
+        ),
+        sizes,
+    )
     groups = None if pool.groups is None else read_groups(pool.groups)
     safeguards.check(preset=preset, sizes=sizes, groups=groups)
     delivery = Delivery(output, add_columns, to, card, atlas)
@@ -240,6 +249,7 @@ def select(
         "budget": budget,
         "seed": seed,
         **({"score_col": columns} if len(columns) > 1 else {}),
+        **({} if strategy == "ds2" else {"strategy": plan.to_dict(), "curate": curate}),
     }
     # Before anything is paid for or embedded.
     source = read_noise(
@@ -258,46 +268,56 @@ def select(
         confirm=confirm,
         embeddings=embeddings,
         embedder=embedder,
-        space=space if budget is not None else usual_space(defaults, space, embeddings, embedder),
+        space=space
+        if budget is not None or not (strategy in IS_DS2 or curates(plan, curate))
+        else usual_space(defaults, space, embeddings, embedder),
         offline=offline,
         seed=seed,
         threads=threads,
     )
+    recipe = Recipe(curation, k, defaults.longtail, knn, recall, seed, threads)
     with open_line(folder, narrator) as line:
-        gathered = gather(line, pool, wanted, source, pool_options)
-        recipe = Recipe(curation, k, defaults.longtail, knn, recall, seed, threads)
-        found = analyze_raters(line, gathered.rated, gathered.features, recipe, gathered.noise)
-        if strict and curation != "none" and found.trust.verdict == "do not curate":
-            raise TrustError(
-                f"the trust check says not to curate: {'; '.join(found.trust.reasons)}",
-                f"{'; '.join(found.trust.advice)}; or keep the scores with `--curation none`",
+        found: Analysis | None = None
+        if strategy in IS_DS2:
+            gathered = gather(line, pool, wanted, source, pool_options)
+            found = analyze_raters(line, gathered.rated, gathered.features, recipe, gathered.noise)
+            if strict and curation != "none":
+                check_strict(found.trust, "keep the scores with `--curation none`")
+            choice = make_choice(
+                line,
+                pool,
+                found,
+                n=max(sizes, default=None),
+                order=defaults.selection,
+                keep_outliers=keep_outliers,
+                safeguards=safeguards,
+                groups=groups,
+                threads=threads,
+                starting=(REPORT, PAGE),
+                bought=gathered.bought,
             )
-        choice = make_choice(
-            line,
-            pool,
-            found,
-            n=max(sizes, default=None),
-            order=defaults.selection,
-            keep_outliers=keep_outliers,
-            safeguards=safeguards,
-            groups=groups,
-            threads=threads,
-            starting=(REPORT, PAGE),
-            bought=gathered.bought,
-        )
-        sheet = choice.sheet
-        indices = chosen_rows(sheet)
-        report = _report(line, pool, found, choice, settings, config=config)
-        record_provenance(line.run, pool, wanted, gathered, audit=audit, report=REPORT)
+            report = _report(line, pool, found, choice, settings, config=config)
+            record_provenance(line.run, pool, wanted, gathered, audit=audit, report=REPORT)
+        else:
+            inputs = Inputs(line, pool, wanted, recipe, source, curated=curate)
+            choice = choose_by(
+                line, plan, inputs, n=max(sizes), strict=strict, starting=(REPORT, PAGE)
+            )
+            record_inputs(line, pool, inputs, pool_options)
+            report = strategy_report(pool, plan, inputs, choice, settings)
+            _keep(line, report, config=config)
+            if inputs.has("analysis"):
+                found = inputs.analysis
+        indices = chosen_rows(choice.sheet)
         delivery.write(line, pool, found, choice, report=report, files=files)
         _draw(line, pool, report, html=html and folder is not None)
         return Result(
             indices,
             sizes,
             pool.frame[indices],
-            sheet,
-            found.transition.value,
-            found.trust,
+            choice.sheet,
+            None if found is None else found.transition.value,
+            None if found is None else found.trust,
             report,
             line.run.manifest,
             folder,
@@ -319,20 +339,25 @@ def _report(
     from ds2_fast.report import build_report
 
     report = build_report(pool, found, choice, settings)
-    line.run.manifest["settings"] = settings
+    line.run.manifest["calibration"] = calibration_of(report)
+    _keep(line, report, config=config)
+    return report
+
+
+def _keep(line: Line, report: dict[str, Any], *, config: Mapping[str, Any] | None) -> None:
+    """Keep the report, and in the manifest what was asked for."""
+    line.run.manifest["settings"] = report["settings"]
     line.run.manifest.pop("config", None)
     if config:
         line.run.manifest["config"] = dict(config)
-    line.run.manifest["calibration"] = calibration_of(report)
     line.run.write_manifest()
     write_json(report, line.run.path / REPORT)
-    return report
 
 
 def _draw(line: Line, pool: Pool, report: dict[str, Any], *, html: bool) -> None:
     """Draw the report, or see that none is left of a run before."""
     file = line.run.path / PAGE
-    if not html:
+    if not html or "strategy" in report:
         file.unlink(missing_ok=True)
         return
     from ds2_fast.page import write_page

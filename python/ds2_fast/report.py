@@ -13,6 +13,7 @@ from ds2_fast.account import account_lines
 from ds2_fast.figures import Subject, gather_figures
 from ds2_fast.presets import PRESETS
 from ds2_fast.rater_report import print_panel, report_panel, report_rater
+from ds2_fast.strategy_report import print_strategy_report
 from ds2_fast.terminal import printable
 
 if TYPE_CHECKING:
@@ -135,6 +136,9 @@ def print_report(
         run_dir: where the run is kept; None if it is not.
         files: the subsets that were written.
     """
+    if "strategy" in report:
+        print_strategy_report(report, console, run_dir=run_dir, files=files)
+        return
     # A table that is wider than the terminal may run over its edge: rich would cut its numbers.
     console.width = max(console.width, _WIDEST)
     console.print()

@@ -17,6 +17,7 @@ from ds2_fast.terminal import printable
 
 COMMANDS = {
     "select": "Choose the best n samples of a pool: rate, embed, curate, select.",
+    "strategies": "List the ways to select, and their options.",
     "plan": "Say what a selection would do, take and cost; nothing is written.",
     "rate": "Rate every sample of a pool with an LLM.",
     "rerate": "Ask a stronger LLM where its ratings can change a selection.",

@@ -20,6 +20,8 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
         "emit",
         "card",
         "atlas",
+        "strategy",
+        "curate",
         "keep_outliers",
         "dedup",
         "fill",
@@ -45,7 +47,7 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
 
 
 EVERYDAY = frozenset({
-    "n", "output", "to", "card", "dedup", "score_col", "scale", "preset", "audit",
+    "n", "output", "strategy", "to", "card", "dedup", "score_col", "scale", "preset", "audit",
     "embeddings", "embedder", "space", "model", "raters", "api_base", "budget", "max_cost",
     "dry_run", "yes", "format", "messages_col", "group_col",
     "run_dir", "seed", "offline", "quiet", "as_json",
@@ -56,6 +58,13 @@ MANY = 40
 """Options of which `--help` lists a part."""
 
 WIDEST = 100
+
+
+OF_STRATEGIES = "Options of strategies"
+
+
+class StrategyOption(click.Option):
+    """An option that some strategies have."""
 
 
 class SectionedCommand(click.Command):
@@ -85,8 +94,12 @@ class SectionedCommand(click.Command):
         }
         is_short = len(self.params) > MANY and not ctx.meta.get(_ALL)
         hidden = 0
-        for title, names in (*SECTIONS.items(), ("Run", None)):
-            chosen = [left.pop(name) for name in (names or tuple(left)) if name in left]
+        of_strategies = tuple(
+            name for name, param in left.items() if isinstance(param, StrategyOption)
+        )
+        for title, names in (*SECTIONS.items(), (OF_STRATEGIES, of_strategies), ("Run", None)):
+            wanted = tuple(left) if names is None else names
+            chosen = [left.pop(name) for name in wanted if name in left]
             if is_short:
                 everyday = [param for param in chosen if param.name in {*EVERYDAY, *_HELP}]
                 hidden += len(chosen) - len(everyday)

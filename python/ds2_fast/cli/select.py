@@ -21,6 +21,7 @@ from ds2_fast.cli.rating_options import OPTION_NAMES, rate_options
 from ds2_fast.cli.safety_options import safety_options
 from ds2_fast.cli.sections import SectionedCommand
 from ds2_fast.cli.settings import settings_of
+from ds2_fast.cli.strategy_options import strategy_options, take_options
 from ds2_fast.progress import Narrator
 
 
@@ -43,6 +44,7 @@ from ds2_fast.progress import Narrator
 )
 @click.option("--add-columns", is_flag=True, help="Add the ds2_ columns to the subset.")
 @delivery_options
+@strategy_options
 @click.option("--keep-outliers", is_flag=True, help="Do not set the 1 % rarest samples aside.")
 @safety_options
 @click.option("--strict", is_flag=True, help="Exit with 6 if the trust check says not to curate.")
@@ -81,6 +83,7 @@ def select(
 
     check_snippet(emit, options["to"], options["output"])
     rating_options = {name: options.pop(name) for name in OPTION_NAMES}
+    strategy_options = take_options(options)
     if dry_run:
         _tell_plan(pool, pool_options, rating_options, options)
         return
@@ -89,6 +92,7 @@ def select(
         n,
         pool_options=pool_options,
         rating_options=rating_options,
+        strategy_options=strategy_options,
         ask=asker(quiet=quiet, yes=yes, told=options["budget"] is not None),
         confirm=confirmer(yes=yes, capped=rating_options["max_cost"] is not None),
         config=settings_of(click.get_current_context()),

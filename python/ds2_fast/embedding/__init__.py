@@ -8,6 +8,7 @@ from ds2_fast.embedding.encoder import BLOCK_ROWS, Embedder
 from ds2_fast.embedding.opening import open_embedder
 from ds2_fast.embedding.resolving import resolve_model
 from ds2_fast.embedding.store import ModelStore
+from ds2_fast.embedding.token_counts import count_tokens
 from ds2_fast.embedding.writing import open_embeddings, write_embeddings
 from ds2_fast.progress import Progress, silent
 
@@ -15,6 +16,7 @@ __all__ = [
     "BLOCK_ROWS",
     "DEFAULT_MODEL",
     "Embedder",
+    "count_tokens",
     "load_embedder",
     "open_embeddings",
     "write_embeddings",
