@@ -21,6 +21,7 @@ from ds2_fast.cli.rating_options import OPTION_NAMES, rate_options
 from ds2_fast.cli.safety_options import safety_options
 from ds2_fast.cli.sections import SectionedCommand
 from ds2_fast.cli.select import select
+from ds2_fast.cli.settings import OPTION
 
 
 @click.command(cls=SectionedCommand)
@@ -62,6 +63,7 @@ def plan(
     click.echo(json.dumps(found.to_dict(), allow_nan=False) if as_json else found.describe())
 
 
-# The same command line plans and selects: what `select` takes besides is taken, too.
-_own = {param.name for param in plan.params}
+# The same command line plans and selects: what `select` takes besides is taken, too. It may have
+# its `--config` already, which each command gets for itself.
+_own = {param.name for param in plan.params} | {OPTION}
 plan.params[:0] = [param for param in select.params if param.name not in _own]
