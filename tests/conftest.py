@@ -31,3 +31,26 @@ def minilm_dir() -> Path:
     if not (folder / "tokenizer.json").is_file():
         pytest.skip(f"no model at {folder}; `make model` fetches it")
     return folder
+
+
+@pytest.fixture
+def journal(tmp_path):
+    """Where a run of `rating_runs` keeps what it bought."""
+    return tmp_path / "ratings.jsonl"
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """Make a run of `rating_runs` wait less between tries."""
+    from ds2_fast.rating import patience
+
+    monkeypatch.setattr(patience, "LONGEST_JITTER", 0.02)
+
+
+@pytest.fixture(params=["direct", "litellm"])
+def transport(request):
+    """Let runs of `rating_runs` go through either transport."""
+    from rating_runs import USED
+
+    USED["transport"] = request.param
+    return request.param

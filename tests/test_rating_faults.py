@@ -1,154 +1,191 @@
-"""What a run leaves behind when things go wrong: full disks, kills, and what leaks."""
+"""The table of failures, row by row: whole runs against a faulty server, both transports."""
 
 from __future__ import annotations
 
-import json
-import os
-import random
-import re
-import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
+import errno
 
+import numpy as np
 import pytest
 
 from ds2_fast.errors import RatingError
 from ds2_fast.rating import rate
-from ds2_fast.rating.endpoint import hide_sample
 from ds2_fast.rating.journal import load_journal
-from ds2_fast.rating.transport import CallError, Failure
+from rating_runs import MODEL, USED, no_more_than, pool, run, statuses
 from rating_server import RatingServer
 
-BENCHES = Path(__file__).parent.parent / "benches"
-MODEL = "openai/rater"
-POSIX = pytest.mark.skipif(os.name != "posix", reason="signals and limits of POSIX")
-
-FULL = """
-import resource, sys
-from ds2_fast.errors import Ds2Error
-from ds2_fast.rating import rate
-pool = [[("user", f"Question {i}?")] for i in range(400)]
-resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), resource.RLIM_INFINITY))
-try:
-    rate(pool, "openai/rater", api_base=sys.argv[1], journal_path=sys.argv[2],
-         transport="direct", max_concurrency=16)
-except Ds2Error as error:
-    print(type(error).__name__, error)
-"""
+pytestmark = pytest.mark.usefixtures("transport")
 
 
-@POSIX
-@pytest.mark.parametrize("room", [10, 200, 20_000, 20_001, 20_123])
-def test_a_full_disk_is_said_in_one_sentence_and_loses_nothing(tmp_path, room):
-    journal = tmp_path / "j.jsonl"
-    with RatingServer(latency=0.02) as server:
-        command = [sys.executable, "-c", FULL, server.base, str(journal)]
-        done = subprocess.run(
-            [*command, str(room)], capture_output=True, text=True, check=False, timeout=60
+def test_capacity_never_uses_up_a_samples_tries(journal):
+    with RatingServer(per_sample=("429", "503", "529") * 4, retry_after="0.01") as server:
+        ratings = run(server, journal, pool(3))
+    assert statuses(ratings) == ["ok"] * 3
+    assert server.kinds() == {"429": 12, "503": 12, "529": 12, "ok": 3}
+
+
+def test_retry_after_is_honored(journal):
+    with RatingServer(script=("429", "429"), retry_after="0.4") as server:
+        run(server, journal, pool(1))
+        gaps = np.diff([entry.at for entry in server.ledger])
+    assert len(gaps) == 2 and gaps.min() >= 0.4
+
+
+@pytest.mark.parametrize("kind", ["500", "408", "cut", "reset"])
+def test_transport_is_tried_six_times(journal, impatient, kind):
+    with RatingServer(per_sample=(kind,) * 5) as server:
+        ratings = run(server, journal, pool(1))
+        assert statuses(ratings) == ["ok"] and server.requests == 6
+    other = journal.with_name("other.jsonl")
+    with RatingServer(always=kind) as server:
+        ratings = run(server, other, pool(1))
+        assert statuses(ratings) == ["transport"] and server.requests == 6
+        server.always = ""
+        assert statuses(run(server, other, pool(1))) == ["ok"], (
+            "no answer is no answer: asked again"
         )
-        assert done.returncode == 0 and done.stderr == "", done.stderr
-        (line,) = done.stdout.splitlines()
-        assert line.startswith("RunError") and "no space left on device" in line
-        stored = load_journal(journal)
-        if room < 1000:
-            assert server.requests == 0, "what cannot be stored is not bought"
-        else:
-            assert f"{len(stored.records)} of 400 samples are stored" in line
-            assert server.requests <= len(stored.records) + 2 * 16
-        subprocess.run([*command, str(1 << 30)], check=True, timeout=60)
-        assert len(load_journal(journal).records) == 400
-        answered = server.answered()
-    assert len(answered) == 400 and sum(answered.values()) <= 400 + 2 * 16
 
 
-@POSIX
-def test_every_answer_bought_twice_was_in_flight_at_a_kill():
-    """The accounting of the benchmark, on a small run."""
-    command = [sys.executable, str(BENCHES / "bench_rating_kills.py"), "--fast", "--seed", "7"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=200)
-    told = dict(line.split(maxsplit=1) for line in done.stdout.splitlines())
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert told["kills"] == "2" and told["samples"] == "600"
-    for name in ("lost", "duplicate_records", "of_these_not_in_flight", "requests_of_another_run"):
-        assert told[name] == "0", name
+@pytest.mark.parametrize("kind", ["slow", "hang"])
+def test_the_deadline_is_one_and_is_tried_three_times(journal, kind):
+    soon = no_more_than(20)
+    with RatingServer(always=kind) as server:
+        ratings = run(server, journal, pool(1), timeout=0.5, price_in=1, price_out=1)
+        assert server.requests == 3
+    assert statuses(ratings) == ["deadline"]
+    assert ratings.summary["cost"]["possible"] > 0, "each may have been billed"
+    assert soon()
 
 
-@POSIX
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
-def test_the_direct_transport_stops_in_order(tmp_path, stop):
-    journal = tmp_path / "j.jsonl"
-    child = BENCHES / "rating_child.py"
-    with RatingServer(latency=0.3) as server:
-        command = [sys.executable, str(child), server.base, str(journal), "20000", "direct"]
-        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-            while server.requests < 60:
-                assert process.poll() is None
-                time.sleep(0.01)
-            process.send_signal(stop)
-            _, err = process.communicate(timeout=30)
-        assert "KeyboardInterrupt" in err and "samples are stored" in err
-        loaded = load_journal(journal)
-        assert len(loaded.records) == sum(server.answered().values()), "in flight came home"
-        assert loaded.in_flight == 0
+@pytest.mark.parametrize(
+    ("kind", "hint"),
+    [("401", "--api-key-env"), ("402", "plan"), ("403", "--api-key-env"), ("404", "--model"),
+     ("quota", "plan")],
+)  # fmt: skip
+def test_a_fatal_answer_stops_after_one_request(journal, kind, hint):
+    soon = no_more_than(15)
+    with RatingServer(always=kind) as server, pytest.raises(RatingError) as refused:
+        run(server, journal, pool(300))
+    assert server.requests == 1
+    assert "the provider refuses" in refused.value.message and hint in refused.value.hint
+    assert soon()
 
 
-SECRET = "The patient Alma Quist of 12 Harbor Lane takes lithium every morning."
+def test_a_quota_spent_midway_stops_with_what_is_in_flight(journal):
+    with RatingServer(script=("ok",) * 50, always="", latency=0.02) as server:
+        server.kind_of = lambda key, attempt: "ok" if len(server.ledger) < 50 else "quota"
+        with pytest.raises(RatingError, match="the provider refuses"):
+            run(server, journal, pool(300), max_concurrency=16)
+        assert server.requests <= 50 + 16
+        server.kind_of = lambda key, attempt: "ok"
+        ratings = run(server, journal, pool(300))
+        assert statuses(ratings) == ["ok"] * 300
+    assert set(server.answered().values()) == {1}
 
 
-@pytest.mark.parametrize("kind", [Failure.FATAL, Failure.REJECTED, Failure.TRANSPORT])
-def test_no_sample_text_and_no_path_leaks(tmp_path, kind):
-    """A provider that repeats what it was sent does not get it into messages and files."""
-    journal = tmp_path / "j.jsonl"
-
-    async def parrot(messages, params):
-        said = " ".join(messages[-1]["content"].split())
-        raise CallError(kind, f"400: cannot rate {said[-200:]} today", retry_after=0.0)
-
-    pool = [[("user", f"{i}. {SECRET}")] for i in range(60)]
-    with pytest.raises(RatingError) as refused:
-        rate(pool, "m", journal_path=journal, rater=parrot)
-    texts = [str(refused.value), refused.value.hint or ""]
-    texts += [path.read_text() for path in tmp_path.iterdir()]
-    for text in texts:
-        for part in ("Alma Quist", "Harbor Lane", "lithium"):
-            assert part not in text
-        assert str(tmp_path) not in text
-    assert "[sample]" in texts[0] and "cannot rate" in texts[0]
+def test_a_rejected_or_filtered_sample_is_null_at_once(journal):
+    with RatingServer(script=("ok", "400", "422", "filter", "filtered")) as server:
+        ratings = run(server, journal, pool(8), max_concurrency=1)
+        assert server.requests == 8
+    reasons = ["rejected", "rejected", "content_filter", "content_filter"]
+    assert statuses(ratings) == ["ok", *reasons, "ok", "ok", "ok"]
 
 
-@pytest.mark.parametrize("transport", ["direct", "litellm"])
-def test_summary_and_journal_name_no_path_and_no_sample(tmp_path, transport):
-    journal = tmp_path / "j.jsonl"
+def test_a_context_overflow_is_tried_once_at_half_the_length(journal):
+    sample = [("user", "word " * 3000), ("assistant", "yes")]
+    with RatingServer(script=("context",)) as server:
+        ratings = run(server, journal, [sample])
+        sizes = [len(entry.messages[1]["content"]) for entry in server.ledger]
+    assert statuses(ratings) == ["ok"] and len(sizes) == 2
+    assert sizes[1] < 0.6 * sizes[0]
+    assert ratings.frame["truncated"].to_list() == [True]
+    with RatingServer(always="context") as server:
+        ratings = run(server, journal.with_name("b.jsonl"), [sample])
+        assert statuses(ratings) == ["context_length"] and server.requests == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [("empty", "empty"), ("truncated", "length"), ("missing", "missing_key"),
+     ("range", "out_of_range"), ("refusal", "refusal")],
+)  # fmt: skip
+def test_an_unreadable_answer_is_asked_once_more_then_null(journal, kind, reason):
+    with RatingServer(per_sample=(kind,)) as server:
+        assert statuses(run(server, journal, pool(3))) == ["ok"] * 3
+        assert server.requests == 6
+        first, second = (e for e in server.ledger if e.key == server.ledger[0].key)
+        assert second.messages[1]["content"].startswith(first.messages[1]["content"])
+        assert len(second.messages) == 2, "a fresh conversation, not a growing one"
+        assert second.params["max_tokens"] == (256 if kind == "truncated" else 128)
+    null = journal.with_name("null.jsonl")
+    with RatingServer(always=kind) as server:
+        assert statuses(run(server, null, pool(3))) == [reason] * 3
+        assert server.requests == 6
+        run(server, null, pool(3))
+        assert server.requests == 6, "an answer that was paid is not bought again unasked"
+        server.always = ""
+        assert statuses(run(server, null, pool(3), retry_null=True)) == ["ok"] * 3
+        assert statuses(run(server, null, pool(3), reask=0, temperature=1.0)) == ["ok"] * 3
+
+
+def test_a_dead_endpoint_is_noticed(journal, impatient):
     with RatingServer() as server:
-        ratings = rate(
-            [[("user", SECRET)]],
-            MODEL,
-            api_base=server.base,
-            journal_path=journal,
-            transport=transport,
-        )
-    for text in (json.dumps(ratings.summary), journal.read_text()):
-        assert "Alma" not in text and str(tmp_path) not in text and str(Path.home()) not in text
+        base = server.base
+    calls = []
+
+    async def dead(messages, params):
+        calls.append(1)
+        raise ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
+
+    with pytest.raises(
+        RatingError, match="50 requests in a row failed, the last: Connection refused"
+    ):
+        rate(pool(500), MODEL, journal_path=journal, rater=dead)
+    assert 50 <= len(calls) <= 50 + 8
+    with pytest.raises(RatingError, match="does not answer"):
+        rate(pool(500), MODEL, api_base=base, journal_path=journal, **USED)
 
 
-def test_what_repeats_a_sample_is_cut_out():
-    sample = "one two three four\nfive six seven eight nine ten"
-    assert hide_sample("bad: three four five six!", sample) == "bad:[sample]!"
-    assert hide_sample("five six", sample) == "five six", "a few words may be anybody's"
-    assert hide_sample("", sample) == "" and hide_sample("all is well, no harm", "") == (
-        "all is well, no harm"
-    )
-    draw = random.Random(0)
-    for _ in range(200):
-        text = "".join(draw.choice("ab ") for _ in range(60))
-        left = hide_sample(text, sample + text[10:40])
-        assert text[10:40] not in left
+def test_no_answer_for_too_long_is_given_up(journal):
+    soon = no_more_than(15)
+    patient = pytest.raises(RatingError, match="no answer for 1 s")
+    with RatingServer(always="429", retry_after="30") as server, patient:
+        run(server, journal, pool(20), give_up=1)
+    assert soon(), "the sleepers must be woken"
 
 
-def test_the_fuzzer_runs():
-    command = [sys.executable, str(BENCHES / "fuzz_rating.py"), "--fast", "--seed", "3"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert re.search(r"[1-9][\d,]* answers.*\n[1-9][\d,]* journals", done.stdout)
+def test_hopeless_answers_stop_early(journal):
+    with RatingServer(always="400") as server:
+        with pytest.raises(RatingError, match=r"none of the first 20 .*rejected 20.*is wrong"):
+            run(server, journal, pool(500))
+        assert server.requests <= 20 + 8
+
+
+def test_many_bad_samples_do_not_stop_a_run_that_has_rated(journal):
+    with RatingServer() as server:
+        run(server, journal, pool(1))
+        server.always = "400"
+        ratings = run(server, journal, pool(30))
+    assert statuses(ratings) == ["ok"] + ["rejected"] * 29
+
+
+def test_a_storm_of_faults_is_weathered(journal, impatient):
+    faults = {"429": 0.03, "500": 0.02, "malformed": 0.1, "truncated": 0.02, "cut": 0.01,
+              "hang": 0.005}  # fmt: skip
+    with RatingServer(faults=faults, latency=0.02) as server:
+        ratings = run(server, journal, pool(400), timeout=2, reask=3)
+    assert statuses(ratings) == ["ok"] * 400
+    assert server.requests < 400 * 1.4
+    assert len(load_journal(journal).records) == 400
+
+
+def test_a_wall_of_requests_a_minute_is_met(journal):
+    with RatingServer(rpm=2400, retry_after="0.2") as server:
+        ratings = run(server, journal, pool(120))
+    assert statuses(ratings) == ["ok"] * 120
+
+
+def test_limits_in_headers_are_kept(journal):
+    with RatingServer(headers={"x-ratelimit-limit-requests": "1200"}, latency=0.001) as server:
+        run(server, journal, pool(60))
+        times = [entry.at for entry in server.ledger]
+    assert times[-1] - times[8] > (60 - 9 - 20) / 20
