@@ -17,7 +17,7 @@ from ds2_fast.errors import PoolError, RunError
 from ds2_fast.pool import read_hand_scores, read_pool
 
 POOL = Path(__file__).parent.parent / "examples" / "sample_pool.parquet"
-OPTIONS = {"score_col": "rating", "space": "lexical"}
+OPTIONS = {"score_col": "rating", "space": "lexical", "html": False}
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from ds2_fast.cli import main
 from ds2_fast.errors import RunError
 
 POOL = Path(__file__).parent.parent / "examples" / "sample_pool.parquet"
-OPTIONS = {"score_col": "rating", "space": "lexical"}
+OPTIONS = {"score_col": "rating", "space": "lexical", "html": False}
 
 
 @pytest.fixture(scope="module")

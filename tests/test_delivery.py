@@ -12,7 +12,7 @@ import pytest
 import ds2_fast
 from ds2_fast.cli import main
 from ds2_fast.errors import Ds2Error, PoolError
-from ds2_fast.figures.projection import project_pool, project_rows
+from ds2_fast.scoresheet import NEIGHBORS_SHOWN
 
 POOL = Path(__file__).parent.parent / "examples" / "sample_pool.parquet"
 SELECT = ("select", "pool.parquet", "-n", "20", "--score-col", "rating", "--space", "lexical")
@@ -29,35 +29,36 @@ def run(*more):
     return main([*SELECT, "--no-html", "-q", *more])
 
 
-def test_the_atlas_has_places_and_neighbors_of_every_sample(folder):
-    assert run("--atlas", "atlas.parquet") == 0
-    atlas, pool = pl.read_parquet("atlas.parquet"), ds2_fast.read_pool("pool.parquet")
-    assert atlas["text"].to_list() == pool.texts()
-    assert atlas["ds2_selected"].sum() == 20
+def test_the_scores_file_has_places_and_neighbors_of_every_sample(folder):
+    assert run("--atlas", "atlas.parquet", "--add-columns", "-o", "subset.csv") == 0
+    sheet, pool = pl.read_parquet("pool.ds2/scores.parquet"), ds2_fast.read_pool("pool.parquet")
     indices = np.load("pool.ds2/neighbors.npy")
     similarities = np.load("pool.ds2/similarities.npy")
-    near = atlas["neighbors"].struct
-    assert near.field("ids").to_list() == indices[:, :15].tolist()
+    near = sheet["neighbors"].struct
+    assert near.field("ids").to_list() == indices[:, :NEIGHBORS_SHOWN].tolist()
     distances = np.array(near.field("distances").to_list())
-    assert np.allclose(distances, np.maximum(1 - similarities[:, :15], 0), atol=1e-7)
+    exact = np.maximum(1 - similarities[:, :NEIGHBORS_SHOWN], 0)
+    assert np.array_equal(distances.astype(np.float32), exact)
     rows = np.load("pool.ds2/lexical.npy").astype(np.float64)
     unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
     values = np.linalg.svd(unit - unit.mean(axis=0), compute_uv=False)
-    spread = [np.square(atlas[name] - atlas[name].mean()).sum() for name in
+    spread = [np.square(sheet[name] - sheet[name].mean()).sum() for name in
               ("projection_x", "projection_y")]  # fmt: skip
     assert np.allclose(spread, values[:2] ** 2, rtol=0.01)
+    # The atlas is the same with the samples; a subset gets what was found out, and no map.
+    atlas = pl.read_parquet("atlas.parquet")
+    assert atlas["text"].to_list() == pool.texts()
+    assert atlas.select(sheet.columns).equals(sheet)
+    added = [name for name in pl.read_csv("subset.csv").columns if name not in pool.frame.columns]
+    assert added == [name for name in sheet.columns if name.startswith("ds2_")]
 
 
-def test_the_map_and_the_atlas_agree():
-    rows = np.random.default_rng(3).standard_normal((5000, 12)).astype(np.float32)
-    rows[:, 0] *= 6
-    rows[:, 1] *= 3
-    shown = project_pool(rows, np.zeros(5000, np.bool_), seed=4)
-    places = project_rows(rows, seed=4)
-    # The map draws what it shows between the rows and the start: the same axes up to their sign.
-    for axis, name in enumerate("xy"):
-        part = places[shown["rows"], axis]
-        assert abs(np.corrcoef(part, shown[name])[0, 1]) > 0.99
+def test_the_map_of_the_report_is_that_of_the_scores_file(folder):
+    result = ds2_fast.select("pool.parquet", 20, score_col="rating", space="lexical", html=False)
+    shown = result.report["figures"]["map"]
+    for axis in "xy":
+        known = result.scores[f"projection_{axis}"][shown["rows"]].to_numpy()
+        assert np.allclose(known, shown[axis], atol=5.1e-5)
 
 
 def test_a_slash_makes_a_folder_with_a_card(folder, capsys):

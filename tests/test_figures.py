@@ -10,11 +10,12 @@ from ds2_fast.figures.cut import find_cut
 from ds2_fast.figures.examples import NEIGHBORS, SHOWN, pick_examples
 from ds2_fast.figures.flow import count_flow
 from ds2_fast.figures.length import compare_lengths
-from ds2_fast.figures.projection import FITTED, SHOWN_SELECTED, project_pool
-from ds2_fast.figures.projection import SHOWN as SHOWN_ON_MAP
+from ds2_fast.figures.map import SHOWN as SHOWN_ON_MAP
+from ds2_fast.figures.map import SHOWN_SELECTED, show_map
 from ds2_fast.figures.rarity import BINS, spread_rarity
 from ds2_fast.figures.shares import MOST_GROUPS, share_groups, share_lengths
 from ds2_fast.pool import read_pool
+from ds2_fast.projection import FITTED, project_rows
 
 
 @pytest.fixture
@@ -121,36 +122,65 @@ def test_parts_by_length_hold_everything_and_split_no_length(rng):
     ]
 
 
-def test_the_map_shows_the_principal_components(rng):
+def test_the_map_is_of_the_principal_components(rng):
     rows = rng.standard_normal((800, 24)) * np.geomspace(8, 0.5, 24)
+    found = project_rows(rows.astype(np.float32), seed=3)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    found = project_pool(rows.astype(np.float32), np.zeros(800, bool), seed=3)
-    assert found["rows"] == list(range(800))
     centered = rows - rows.mean(axis=0)
     _, sizes, right = np.linalg.svd(centered, full_matrices=False)
-    for place, name in enumerate("xy"):
-        exact = centered @ right[place]
-        slope = np.sign(exact @ np.array(found[name]))
-        assert np.allclose(np.array(found[name]), slope * exact, atol=2e-3)
-    assert found["explained"] == pytest.approx((sizes[:2] ** 2).sum() / (sizes**2).sum(), rel=1e-3)
+    for axis in range(2):
+        exact = centered @ right[axis]
+        assert found.places.dtype == np.float32
+        slope = np.sign(exact @ found.places[:, axis])
+        assert np.allclose(found.places[:, axis], slope * exact, atol=2e-3)
+    assert found.explained == pytest.approx((sizes[:2] ** 2).sum() / (sizes**2).sum(), rel=1e-3)
 
 
-def test_the_map_shows_no_more_than_it_says_and_the_same_each_time(rng):
-    rows = rng.standard_normal((FITTED + 4000, 6)).astype(np.float16)
-    selected = rng.random(len(rows)) < 0.5
-    found = project_pool(rows, selected, seed=3)
-    assert found["drawn"] == SHOWN_ON_MAP
-    assert SHOWN_ON_MAP < len(found["rows"]) <= SHOWN_ON_MAP + SHOWN_SELECTED
-    assert found["rows"] == sorted(set(found["rows"]))
-    assert found == project_pool(rows, selected, seed=3)
-    assert found["rows"] != project_pool(rows, selected, seed=4)["rows"]
+def test_the_map_is_the_same_each_time_and_laid_out_block_by_block(rng):
+    rows = rng.standard_normal((FITTED + 1500, 6)).astype(np.float16)
+    rows[7] = 0
+    told = []
+    found = project_rows(rows, seed=3, progress=lambda *place: told.append(place))
+    assert np.array_equal(found.places, project_rows(rows, seed=3).places)
+    assert not np.array_equal(found.places, project_rows(rows, seed=4).places)
+    assert told[-1] == (len(rows), len(rows))
+    # Rows that were not among those drawn lie in the same two directions.
+    unit = (
+        rows.astype(float) / np.maximum(np.linalg.norm(rows.astype(float), axis=1), 1e-9)[:, None]
+    )
+    known = np.column_stack([unit, np.ones(len(rows))])
+    _, left, *_ = np.linalg.lstsq(known, found.places.astype(float))
+    assert (left < 1e-6).all()
 
 
 @pytest.mark.parametrize("rows", [np.ones((5, 3)), np.zeros((4, 3)), np.ones((1, 1))])
 def test_a_map_without_directions_is_flat(rows):
-    found = project_pool(rows.astype(np.float32), np.zeros(len(rows), bool), seed=0)
-    assert found["x"] == found["y"] == [0.0] * len(rows)
-    assert found["explained"] is None
+    found = project_rows(rows.astype(np.float32), seed=0)
+    assert not found.places.any()
+    assert found.explained is None
+
+
+def test_the_map_shows_no_more_than_it_says_and_the_same_each_time(rng):
+    rows = SHOWN_ON_MAP + 4000
+    places = rng.standard_normal((rows, 2)).astype(np.float32)
+    sheet = pl.DataFrame(
+        {
+            "ds2_score": rng.integers(0, 5, rows),
+            "ds2_score_curated": rng.integers(0, 5, rows),
+            "ds2_selected": rng.random(rows) < 0.5,
+            "projection_x": places[:, 0],
+            "projection_y": places[:, 1],
+        }
+    )
+    found = show_map(sheet, explained=0.25, seed=3)
+    assert found["drawn"] == SHOWN_ON_MAP
+    assert SHOWN_ON_MAP < len(found["rows"]) <= SHOWN_ON_MAP + SHOWN_SELECTED
+    assert found["rows"] == sorted(set(found["rows"]))
+    assert np.allclose(np.column_stack([found["x"], found["y"]]), places[found["rows"]], atol=5e-5)
+    assert found["score"] == sheet["ds2_score"][found["rows"]].to_list()
+    assert found["explained"] == 0.25
+    assert found == show_map(sheet, explained=0.25, seed=3)
+    assert found["rows"] != show_map(sheet, explained=0.25, seed=4)["rows"]
 
 
 def test_examples_follow_their_rules(rng):

@@ -57,6 +57,7 @@ def select(frame, embeddings, told=None, n=5, **options):
         scale="0-5",
         embeddings=embeddings,
         narrator=told or Told(),
+        html=False,
         **options,
     )
 

@@ -32,7 +32,7 @@ HOMES = {
 STAGES = (
     "knn", "lexical", "transition", "uncertainty", "information", "curation", "calibration",
     "published", "longtail", "selection", "rerating", "duplicates", "quotas", "kcenter", "trust",
-    "verdict", "wording", "agreement", "raters", "spaces",
+    "verdict", "wording", "agreement", "raters", "spaces", "projection",
 )  # fmt: skip
 LINE = (
     "__init__", "pipeline", "analysis", "fitting", "choice", "safeguards", "artifacts", "graphing",

@@ -18,7 +18,7 @@ from ds2_fast.errors import RunError
 from ds2_fast.progress import Narrator
 
 POOL = Path(__file__).parent.parent / "examples" / "sample_pool.parquet"
-OPTIONS = {"score_col": "rating", "space": "lexical", "html": True}
+OPTIONS = {"score_col": "rating", "space": "lexical"}
 EVIL = (
     "<script>window.hacked=1</script><img src=http://evil.test/x onerror=hacked=2> \x00\x1b[31m &"
 )
@@ -317,7 +317,6 @@ def test_a_browser_shows_the_page_of_a_real_pool(data_dir, tmp_path):
         score_col="rating_gpt4o_mini",
         embeddings=data_dir / "alpaca52k_minilm_f16.npy",
         run_dir=run,
-        html=True,
     )
     page = run / "report.html"
     assert page.stat().st_size < 6_000_000

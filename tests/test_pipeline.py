@@ -29,9 +29,10 @@ LINE = [
     "intervals",
     "curation",
     "long tail",
+    "map",
     "selection",
 ]
-OPTIONS = {"score_col": "rating", "space": "lexical"}
+OPTIONS = {"score_col": "rating", "space": "lexical", "html": False}
 
 
 class Told(Narrator):
@@ -93,8 +94,8 @@ def test_a_second_run_reuses_everything_and_a_changed_parameter_only_what_comes_
     for options, reused in [
         ({}, LINE),
         ({"n": 200}, LINE[:-1]),
-        ({"noise_share": 0.25}, ["lexical", "neighbors", "transition", "intervals", "long tail"]),
-        ({"k": 5}, ["lexical", "neighbors"]),
+        ({"noise_share": 0.25}, [*LINE[:4], "long tail", "map"]),
+        ({"k": 5}, ["lexical", "neighbors", "map"]),
     ]:
         told = Told()
         arguments = {"n": 100, **OPTIONS, **options}
@@ -189,6 +190,7 @@ ARTIFACTS = (
     "curated.parquet",
     "curation.json",
     "longtail.npy",
+    "map.npy",
     "scores.parquet",
     "selected.txt",
 )

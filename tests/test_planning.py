@@ -81,13 +81,13 @@ def test_planning_leaves_no_trace(folder, case):
 
 @pytest.mark.parametrize("case", ["given", "lexical", "auto, given", "usearch", "reference"])
 def test_what_a_run_left_is_planned_to_be_reused(folder, case):
-    ds2_fast.select("pool.parquet", 20, **CASES[case])
+    ds2_fast.select("pool.parquet", 20, html=False, **CASES[case])
     before = everything(folder)
     again = actions(ds2_fast.plan_run("pool.parquet", 20, **CASES[case]))
     assert again.pop("pool") == "read"
     assert again.pop("report") == "compute"
     assert set(again.values()) == {"reuse"}
-    assert {"neighbors", "transition", "curation", "long tail", "selection"} <= again.keys()
+    assert {"neighbors", "transition", "curation", "long tail", "map", "selection"} <= again.keys()
     other = actions(ds2_fast.plan_run("pool.parquet", 30, **CASES[case]))
     assert other["neighbors"] == other["curation"] == "reuse"
     assert other["selection"] == "compute"

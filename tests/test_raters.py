@@ -197,7 +197,7 @@ def test_each_rater_is_curated_as_if_alone(rated, tmp_path, capsys):
 
 def test_the_run_of_one_rater_does_not_depend_on_how_it_is_named(rated, tmp_path):
     folder, _ = rated
-    options = {"embeddings": folder / "rows.npy"}
+    options = {"embeddings": folder / "rows.npy", "html": False}
     runs = []
     for name, column in (("a", "first"), ("b", ["first"])):
         ds2_fast.select(
@@ -221,7 +221,9 @@ def test_raters_compare_tells_what_select_would_use(rated, tmp_path, capsys):
     assert not (tmp_path / "run" / "scores.parquet").exists()
     assert main(["select", *arguments(folder, *COLUMNS), *run, "-n", "50", "--json"]) == 0
     out, err = capsys.readouterr()
-    assert err.count("(reused)") == 12  # the graph, the long tail, the combination, 3 x 3 stages
+    assert (
+        err.count("(reused)") == 13
+    )  # the graph, the long tail, the map, the combination, 3 x 3 stages
     report = json.loads(out)
     assert {name: report[name] for name in told} == told
     assert main(compare) == 0

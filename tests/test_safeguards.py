@@ -77,6 +77,7 @@ def select(files, n=N, **options):
         embeddings=files / "rows.npy",
         run_dir=options.pop("run_dir", files / "run"),
         pool_options={"group_col": "source"},
+        html=False,
         **BEFORE,
         **options,
     )

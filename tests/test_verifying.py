@@ -72,7 +72,7 @@ def run(made: Path, folder: Path, *, pool: str = "pool", **options) -> Path:
     if "embedder" in options:
         options["embedder"] = str(options["embedder"])
     n = options.pop("n", 30)
-    ds2_fast.select(made / f"{pool}.parquet", n, run_dir=folder, **options)
+    ds2_fast.select(made / f"{pool}.parquet", n, run_dir=folder, html=False, **options)
     return folder
 
 
@@ -140,7 +140,7 @@ def test_other_threads_and_another_kernel_give_the_same(given, environment):
     found = json.loads(done.stdout)
     assert found["verified"]
     assert found["repeated"] == [
-        "neighbors", "transition", "intervals", "curation", "long tail", "selection",
+        "neighbors", "transition", "intervals", "curation", "long tail", "map", "selection",
     ]  # fmt: skip
     assert found["versions"]["kernel"] == environment.get(
         "DS2_FAST_KERNEL", found["versions_then"]["kernel"]

@@ -19,6 +19,7 @@ from ds2_fast.knn import MethodName, Neighbors
 from ds2_fast.line import Line
 from ds2_fast.longtail import Definition, score_longtail
 from ds2_fast.progress import Progress
+from ds2_fast.projection import Projection, project_rows
 from ds2_fast.rundir import Stage
 from ds2_fast.transition import Transition
 from ds2_fast.trust import Trust, check_trust
@@ -45,6 +46,7 @@ class Analysis:
         calibration: the noise share and where it comes from.
         curated: the curated scores.
         longtail: float64 `(N,)`, the long-tail scores.
+        projection: where every sample lies on a map.
         trust: whether to believe the curation.
         panel: the analysis of each rater where there are several (see `ds2_fast.panel`).
     """
@@ -58,6 +60,7 @@ class Analysis:
     calibration: Calibration
     curated: Stage[Curated]
     longtail: Stage[NDArray[np.float64]]
+    projection: Stage[Projection]
     trust: Trust
     panel: Panel | None = None
 
@@ -95,7 +98,7 @@ def analyze(
     status: pl.Series | None,
     noise: float | SecondRater | Audit,
 ) -> Analysis:
-    """Find neighbors, fit T and p, curate, score the long tail, check the trust.
+    """Find neighbors, fit T and p, curate, score the long tail, draw the map, check the trust.
 
     Args:
         line: where the artifacts go.
@@ -174,6 +177,7 @@ def analyze(
         unit="rows",
         told=lambda value: f"scored the rarity of {len(value):,} samples",
     )
+    projection = _project(line, features, seed)
     trust = check_trust(
         scores.values,
         graph.value,
@@ -194,7 +198,20 @@ def analyze(
         calibration,
         curated,
         tail,
+        projection,
         trust,
+    )
+
+
+def _project(line: Line, features: Features, seed: int) -> Stage[Projection]:
+    return line.stage(
+        "map",
+        artifacts.PROJECTION,
+        lambda progress: project_rows(features.rows, seed=seed, progress=progress),
+        inputs={"features": features.digest},
+        params={"seed": seed},
+        unit="rows",
+        told=lambda value: f"laid {len(value.places):,} samples out on a map",
     )
 
 

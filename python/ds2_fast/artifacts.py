@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ds2_fast.calibration import Calibration
 from ds2_fast.curation import Curated
 from ds2_fast.knn import GraphInfo, Neighbors
+from ds2_fast.projection import Projection
 from ds2_fast.rundir import Artifact, json_bytes
 from ds2_fast.spaces import SpaceComparison
 from ds2_fast.transition import Transition
@@ -206,6 +207,18 @@ LONGTAIL: Artifact[NDArray[np.float64]] = Artifact(
 )
 
 
+def _save_projection(value: Projection, paths: Paths) -> None:
+    _save_npy(value.places, paths[0])
+    _save_json({"explained": value.explained}, paths[1])
+
+
+PROJECTION: Artifact[Projection] = Artifact(
+    ("map.npy", "map.json"),
+    _save_projection,
+    lambda paths: Projection(np.load(paths[0]), **json.loads(paths[1].read_text("utf-8"))),
+)
+
+
 def _save_selection(value: Choice, paths: Paths) -> None:
     import polars as pl
 
@@ -228,7 +241,7 @@ SELECTION: Artifact[Choice] = Artifact(
     ("scores.parquet", "selected.txt", "selection.json"),
     _save_selection,
     _load_selection,
-    version=2,
+    version=3,
 )
 """One row per pool row, in pool order; the chosen rows' numbers, best first; what was removed."""
 

@@ -99,6 +99,8 @@ def make_choice(
             curated=curated,
             longtail=tail,
             chosen=chosen,
+            projection=found.projection.value,
+            graph=found.neighbors,
             bought=None if bought is None else bought.value.frame,
         )
         if found.panel is not None:
@@ -112,13 +114,13 @@ def make_choice(
         "curation": found.curated.digest,
         "longtail": found.longtail.digest,
         "scores": artifacts.digest_array(found.scores.values),
+        "map": found.projection.digest,
+        "neighbors": artifacts.digest_array(found.neighbors.indices),
+        "similarities": artifacts.digest_array(found.neighbors.similarities),
         "sheet": artifacts.digest_columns(pool.ids, found.scores.raw, found.status),
     }
     if bought is not None:
         inputs["budget"] = bought.digest
-    if safeguards.dedup is not None:
-        inputs["neighbors"] = artifacts.digest_array(found.neighbors.indices)
-        inputs["similarities"] = artifacts.digest_array(found.neighbors.similarities)
     if safeguards.fill == "kcenter":
         inputs["features"] = found.features.digest
     if groups is not None:

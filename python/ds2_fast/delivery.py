@@ -17,7 +17,6 @@ from ds2_fast.sizes import sized
 if TYPE_CHECKING:
     import polars as pl
 
-    from ds2_fast.analysis import Analysis
     from ds2_fast.choice import Choice
     from ds2_fast.line import Line
     from ds2_fast.pool import Pool, Shape
@@ -76,7 +75,6 @@ class Delivery:
         self,
         line: Line,
         pool: Pool,
-        found: Analysis | None,
         choice: Choice,
         *,
         report: dict[str, Any],
@@ -87,7 +85,6 @@ class Delivery:
         Args:
             line: the run.
             pool: its pool.
-            found: what the stages found; only the atlas needs it.
             choice: the score sheet.
             report: the report of the run.
             files: what `plan` named.
@@ -97,12 +94,10 @@ class Delivery:
             RunError: a file cannot be written, or the disk is full.
         """
         self._write_subsets(line, pool, choice.sheet, report, files)
-        if self.atlas is not None and found is not None:
+        if self.atlas is not None:
             from ds2_fast.atlas import write_atlas
 
-            seed = report["settings"]["seed"]
-            rows, graph = found.features.rows, found.neighbors
-            write_atlas(pool, choice.sheet, rows, graph, self.atlas, seed=seed)
+            write_atlas(pool, choice.sheet, self.atlas)
             line.narrator.done("wrote", f"{len(pool):,} samples on a map to {self.atlas}")
 
     def _write_subsets(
@@ -119,7 +114,7 @@ class Delivery:
         columns = self._columns(line, pool, sheet, indices) if files or cards else []
         for size in sorted({*files, *cards}):
             rows, file = indices[:size], files.get(size)
-            added = sheet[rows] if self.add_columns else None
+            added = added_columns(sheet)[rows] if self.add_columns else None
             name = str(file or cards[size].with_suffix(""))
             subset = Subset(size, columns, self.to, name, self.is_folder)
             card = write_card(report, line.run.manifest, subset)
@@ -140,7 +135,7 @@ class Delivery:
         """Name the columns that are written, and say what a conversion leaves out."""
         from ds2_fast.pool import convert_rows
 
-        added = sheet.columns if self.add_columns else []
+        added = added_columns(sheet).columns if self.add_columns else []
         if self.to is None:
             own = [name for name in pool.frame.columns if name != "_source" or not pool.adds_source]
             return [*own, *added]
@@ -154,6 +149,13 @@ def _named(path: str | Path | None, sizes: tuple[int, ...]) -> dict[int, Path]:
     if path is None:
         return {}
     return {size: Path(path) if len(sizes) == 1 else sized(Path(path), size) for size in sizes}
+
+
+def added_columns(sheet: pl.DataFrame) -> pl.DataFrame:
+    """Give the columns of the sheet that a subset may get: what viewers look at is not for it."""
+    import polars as pl
+
+    return sheet.select(pl.col("^ds2_.*$"))
 
 
 def chosen_rows(sheet: pl.DataFrame) -> NDArray[np.uint32]:

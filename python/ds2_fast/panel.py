@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Rated = tuple["Scores", "pl.Series | None"]
 
-SHARED = ("index", "neighbors", "long tail")
+SHARED = ("index", "neighbors", "long tail", "map")
 """Stages that read no scores: they run once for all raters."""
 
 VERDICTS = ("trust", "use with care", "do not curate")

@@ -88,7 +88,7 @@ def select(
     to: Shape | None = None,
     card: str | Path | None = None,
     atlas: str | Path | None = None,
-    html: bool = False,
+    html: bool = True,
     pool_options: Mapping[str, Any] | None = None,
     rating_options: Mapping[str, Any] | None = None,
     ask: Callable[..., Ratings] | None = None,
@@ -157,7 +157,8 @@ def select(
         card: file of a dataset card that says how the subset was chosen.
         atlas: .parquet file of the whole pool with what was found, a map and neighbors, in the form
             of embedding-atlas.
-        html: draw the report, `report.html` in the run directory, if that is kept (about a second).
+        html: draw the report, `report.html` in the run directory, if that is kept (about a second
+            the first time, then less); a run that is not kept draws none.
         pool_options: overrides of the schema detection, see `ds2_fast.pool.read_pool`.
         rating_options: further arguments of `ds2_fast.rating.rate`.
         ask: called in place of `ds2_fast.rating.rate`, with the same arguments.
@@ -309,7 +310,7 @@ def select(
             if inputs.has("analysis"):
                 found = inputs.analysis
         indices = chosen_rows(choice.sheet)
-        delivery.write(line, pool, found, choice, report=report, files=files)
+        delivery.write(line, pool, choice, report=report, files=files)
         _draw(line, pool, report, html=html and folder is not None)
         return Result(
             indices,

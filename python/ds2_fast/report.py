@@ -70,7 +70,7 @@ def build_report(
                 pool,
                 sheet,
                 found.neighbors,
-                found.features.rows,
+                found.projection.value.explained,
                 num_classes=found.scores.num_classes,
                 order=PRESETS[settings["preset"]].selection,
                 keep_outliers=settings["keep_outliers"],

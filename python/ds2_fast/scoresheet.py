@@ -14,10 +14,14 @@ from ds2_fast.safeguards import Chosen, lowest_buckets
 if TYPE_CHECKING:
     import polars as pl
 
+    from ds2_fast.knn import Neighbors
     from ds2_fast.pool import Pool, Scores
+    from ds2_fast.projection import Projection
 
 UNRATED = -1
 NO_ROW = 2**32 - 1
+NEIGHBORS_SHOWN = 10
+"""Nearest neighbors that the sheet names of each sample."""
 
 
 def score_sheet(
@@ -28,6 +32,8 @@ def score_sheet(
     curated: Curated,
     longtail: NDArray[np.float64],
     chosen: Chosen,
+    projection: Projection,
+    graph: Neighbors,
     bought: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """Gather what is known of every sample, in pool order.
@@ -42,7 +48,9 @@ def score_sheet(
     `ds2_selected`, `ds2_reason`; with a budget, `ds2_rating_source` (`rated` or `predicted`) and
     `ds2_rating_p` (predicted probability of each class, where predicted); and, if near duplicates
     were looked for, `ds2_duplicate_of` (the
-    row that stands for a dropped one).
+    row that stands for a dropped one). Named and formed as embedding-atlas takes them:
+    `projection_x` and `projection_y`, its place on a map, and `neighbors`, `{"ids", "distances"}`,
+    the rows of the 10 nearest samples and their cosine distances `1 - similarity`, 0..2.
 
     Args:
         pool: the pool.
@@ -51,6 +59,8 @@ def score_sheet(
         curated: the curated scores.
         longtail: the long-tail scores.
         chosen: the ranking and the chosen samples.
+        projection: where the samples lie on a map.
+        graph: their neighbors.
         bought: `rating_source` and `rating_p` of every row, if a budget was given.
     """
     import polars as pl
@@ -84,7 +94,19 @@ def score_sheet(
         stands_for = np.full(len(pool), NO_ROW, dtype=np.uint32)
         stands_for[chosen.distinct.dropped] = chosen.distinct.stands_for
         columns["ds2_duplicate_of"] = pl.Series(stands_for).replace(NO_ROW, None)
+    columns["projection_x"], columns["projection_y"] = projection.places.T
+    columns["neighbors"] = _nearest(graph)
     return pl.DataFrame(columns)
+
+
+def _nearest(graph: Neighbors) -> pl.Series:
+    import polars as pl
+
+    near = slice(0, min(NEIGHBORS_SHOWN, graph.indices.shape[1]))
+    similar = np.asarray(graph.similarities[:, near], dtype=np.float32)
+    # Of rows that are equal, the rounded similarity can be above 1.
+    columns = {"ids": np.asarray(graph.indices[:, near]), "distances": np.maximum(1 - similar, 0)}
+    return pl.DataFrame(columns).select(pl.all().arr.to_list()).to_struct()
 
 
 def _classes(values: NDArray[np.int8]) -> pl.Series:

@@ -25,8 +25,8 @@ APPROX_SHARE = {50_000: 0.58, 300_000: 0.1}
 """Time of the approximate search as a share of the exact one, by rows."""
 ANSWER_BYTES = 1200
 """A rating in the journal and the table, at most about."""
-SHEET_BYTES = 100
-"""A row of the score sheet and the curated scores."""
+SHEET_BYTES = 160
+"""A row of the score sheet, the curated scores and the map."""
 PROGRAM_BYTES = 150_000_000
 """The program and its libraries: 127 MB were resident after a run of a small pool."""
 MODEL_BYTES = 250_000_000

@@ -132,7 +132,7 @@ def plan_run(
     seed: int = 42,
     threads: int | None = None,
     run_dir: str | Path | None = None,
-    html: bool = False,
+    html: bool = True,
     pool_options: Mapping[str, Any] | None = None,
     rating_options: Mapping[str, Any] | None = None,
     budget: int | str | None = None,

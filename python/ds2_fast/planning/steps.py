@@ -260,7 +260,7 @@ class Walk:
         seconds = raters * rows * measuring.AFTER_GRAPH_SECONDS
         disk = raters * rows * measuring.SHEET_BYTES
         name = "curation" if missing in ("neighbors", "index") else missing
-        self._compute(name, seconds, None, disk, f"all up to the long tail; {measuring.CONSTANT}")
+        self._compute(name, seconds, None, disk, f"all up to the selection; {measuring.CONSTANT}")
 
     def choose(
         self,

@@ -2,86 +2,68 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ds2_fast.progress import Progress, silent
+
 FITTED = 2048
 """Rows that the directions are found from."""
 
-SHOWN = 3000
-"""Samples of the pool on the map, drawn at random."""
-
-SHOWN_SELECTED = 1000
-"""Samples of the selection that are added, drawn at random."""
-
-_BLOCK = 4096
+_BLOCK = 512
 _EXTRA, _ROUNDS, _DEPENDENT = 6, 6, 1e-9
 
 
-def project_pool(rows: NDArray[Any], selected: NDArray[np.bool_], *, seed: int) -> dict[str, Any]:
-    """Lay a part of the pool out in two dimensions.
+@dataclass(frozen=True)
+class Projection:
+    """Samples in two dimensions.
 
-    The two leading principal components of 2,048 rows of unit length, drawn at random, found by
-    subspace iteration from a random start; shown are 3,000 samples of the pool and 1,000 of the
-    selection, drawn at random without replacement (all, if there are no more).
-
-    Args:
-        rows: `(N, d)`, the features.
-        selected: bool `(N,)`.
-        seed: of everything drawn.
-
-    Returns:
-        `rows`: the rows shown, ascending; `x`, `y`: their places, rounded to 4 digits; `drawn`: how
-        many of them were drawn from the pool; `explained`: share of the variance of the 2,048 rows
-        that the two directions hold, null if they do not vary.
-
-    Source: principal components by randomized subspace iteration (Halko, Martinsson, Tropp 2011).
-    O(2048 d) whatever N. Sums are taken in one order, so threads do not change a digit.
+    Attributes:
+        places: float32 `(N, 2)`.
+        explained: share of the variance of the rows it was found from that the two directions hold,
+            0..1; None if these rows do not vary.
     """
-    rng = np.random.default_rng(seed)
-    known = _unit(rows, _draw(rng, np.arange(len(rows)), FITTED))
-    drawn = _draw(rng, np.arange(len(rows)), SHOWN)
-    shown = np.union1d(drawn, _draw(rng, np.flatnonzero(selected), SHOWN_SELECTED))
-    center = known.mean(axis=0)
-    directions = _directions(known - center, rng)
-    places = _seen(_unit(rows, shown) - center, directions)
-    total = float(np.square(known - center).sum())
-    held = float(np.square(_seen(known - center, directions)).sum())
-    return {
-        "rows": shown.tolist(),
-        "x": np.round(places[:, 0], 4).tolist(),
-        "y": np.round(places[:, 1], 4).tolist(),
-        "drawn": len(drawn),
-        "explained": held / total if total > 0 else None,
-    }
+
+    places: NDArray[np.float32]
+    explained: float | None
 
 
-def project_rows(rows: NDArray[Any], *, seed: int) -> NDArray[np.float32]:
+def project_rows(rows: NDArray[Any], *, seed: int, progress: Progress = silent) -> Projection:
     """Lay every sample out in two dimensions.
 
-    The two leading principal components of 2,048 rows of unit length, drawn at random, as in
-    `project_pool`.
+    The two leading principal components of 2,048 rows of unit length, drawn at random (all, if
+    there are no more), found by subspace iteration from a random start. A place is what a row of
+    unit length, less the mean of those, has in either direction.
 
     Args:
         rows: `(N, d)`, the features.
-        seed: of the rows drawn.
+        seed: of the rows drawn, and of the start.
+        progress: called with rows laid out and N.
 
-    Returns:
-        float32 `(N, 2)`.
-
-    Source: as `project_pool`. O(Nd), block by block.
+    Source: principal components by randomized subspace iteration (Halko, Martinsson, Tropp 2011).
+    O(2048 d) to find them, O(Nd) to lay the samples out, block by block: 0.2 seconds for 52,002
+    rows of 384. Sums are taken in one order, so threads do not change a digit.
     """
     rng = np.random.default_rng(seed)
     known = _unit(rows, _draw(rng, np.arange(len(rows)), FITTED))
     center = known.mean(axis=0)
-    directions = _directions(known - center, rng)
+    known -= center
+    directions = _directions(known, rng)
+    total = float(np.square(known).sum())
+    held = float(np.square(_seen(known, directions)).sum())
+    axes = np.ascontiguousarray(directions.T, dtype=np.float32)
+    origin = np.einsum("kd,d->k", axes, center)
     places = np.empty((len(rows), 2), dtype=np.float32)
     for start in range(0, len(rows), _BLOCK):
-        at = np.arange(start, min(start + _BLOCK, len(rows)))
-        places[at] = _seen(_unit(rows, at) - center, directions)
-    return places
+        found = rows[start : start + _BLOCK].astype(np.float32)
+        for axis in range(2):
+            seen = np.einsum("nd,d->n", found, axes[axis]) / _length(found)
+            places[start : start + _BLOCK, axis] = seen - origin[axis]
+        progress(min(start + _BLOCK, len(rows)), len(rows))
+    return Projection(places, round(held / total, 6) if total > 0 else None)
 
 
 def _draw(rng: np.random.Generator, rows: NDArray[np.int64], most: int) -> NDArray[np.int64]:
@@ -92,8 +74,13 @@ def _draw(rng: np.random.Generator, rows: NDArray[np.int64], most: int) -> NDArr
 
 def _unit(rows: NDArray[Any], at: NDArray[np.int64]) -> NDArray[np.float32]:
     found = rows[at].astype(np.float32)
-    length = np.sqrt(np.einsum("nd,nd->n", found, found))
-    return np.asarray(found / np.where(length > 0, length, 1)[:, None], dtype=np.float32)
+    return np.asarray(found / _length(found)[:, None], dtype=np.float32)
+
+
+def _length(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Lengths of rows, 1 for those without any."""
+    length = np.sqrt(np.einsum("nd,nd->n", rows, rows))
+    return np.where(length > 0, length, np.float32(1))
 
 
 def _seen(centered: NDArray[np.float32], directions: NDArray[np.float64]) -> NDArray[np.float32]:
