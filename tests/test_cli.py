@@ -304,8 +304,8 @@ def test_a_read_only_output_folder_is_said(tmp_path, pool):
     ("arguments", "said"),
     [
         (["selct"], "did you mean `select`?"),
-        (["select"], "Missing argument"),
-        (["select", "pool.parquet"], "Missing option"),
+        (["select"], "error: missing argument `POOL...`"),
+        (["select", "pool.parquet"], "error: missing option `-n` / `--n`"),
         (["select", "pool.parquet", "-n", "5", "--noise-share", "2"], "0<=x<=1"),
         (["select", "pool.parquet", "-n", "5", "-k", "256"], "2<=x<=255"),
         (["select", "pool.parquet", "-n", "5", "--prest", "paper"], "--preset"),

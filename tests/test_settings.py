@@ -15,7 +15,7 @@ import pytest
 
 from ds2_fast.cli import COMMANDS, cli, main
 from ds2_fast.cli.sections import EVERYDAY
-from ds2_fast.cli.settings import options_of
+from ds2_fast.cli.settings import commands_below, options_of
 from ds2_fast.terminal import TerminalNarrator
 
 POOL = Path(__file__).parent.parent / "examples" / "sample_pool.parquet"
@@ -67,9 +67,15 @@ def test_values_take_the_form_of_the_flag(folder, capsys):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("spaze = 1\n", "`ds2-fast.toml` sets `spaze`, which is no option; did you mean `space`?"),
+        (
+            "spaze = 1\n",
+            "`ds2-fast.toml` sets `spaze`, which is no option\n\nhint: did you mean `space`?",
+        ),
         ("[select]\nrun = 1\n", "sets `run`, which is no option"),
-        ("[select]\nseed = 'many'\n", "'many' is not a valid integer"),
+        (
+            "[select]\nseed = 'many'\n",
+            "error: invalid value for `--seed`: `many` is not a valid integer",
+        ),
         ("seed = \n", "`ds2-fast.toml` cannot be read"),
         ("api-base = 'http://elsewhere'\n", "--config ds2-fast.toml"),
         ("yes = true\n", "sets `yes`, which a file may only do if it is named"),
@@ -87,6 +93,34 @@ def test_a_named_file_may_set_everything(folder, capsys):
     assert found["api-base"] == {"value": "http://elsewhere", "from": "mine.toml"}
     assert main(["select", "p.parquet", "-n", "3", "--config", "missing.toml"]) == 2
     assert "cannot read `missing.toml`" in capsys.readouterr().err
+
+
+def test_commands_on_a_run_take_the_file_and_the_environment(folder, capsys, monkeypatch):
+    write(
+        "seed = 7\noutput = 'all.parquet'\n[rate]\nrpm = 60\n[rate.export]\nwith-pool = true\n"
+        "[rate.import]\nscale = '1-10'\n"
+    )
+    found = shown(capsys, "export", command="rate")
+    assert found["with-pool"] == {"value": True, "from": "ds2-fast.toml"}
+    assert found["output"] == {"value": "all.parquet", "from": "ds2-fast.toml"}
+    assert shown(capsys, command="rate")["rpm"] == {"value": 60, "from": "ds2-fast.toml"}
+    monkeypatch.setenv("DS2_FAST_SCALE", "0-5")
+    monkeypatch.setenv("DS2_FAST_COLUMN", "score")
+    found = shown(capsys, "import", command="rate")
+    assert found["scale"] == {"value": "0-5", "from": "DS2_FAST_SCALE"}
+    assert found["column"]["value"] == "score"
+    pl.DataFrame({"prompt": ["a", "b"], "response": ["c", "d"], "score": [1, 4]}).write_parquet(
+        "mine.parquet"
+    )
+    assert main(["rate", "import", "mine.parquet"]) == 0
+    assert pl.read_parquet("all.parquet")["rating_score"].to_list() == [1, 4]
+    for name in ("status", "reparse", "batch-export", "batch-import"):
+        assert "--config" in cli.get_command(click.Context(cli), "rate").commands[name].get_help(
+            click.Context(cli)
+        )
+    write("[rate.import]\nscail = '0-5'\n")
+    assert main(["rate", "import", "mine.parquet"]) == 2
+    assert "hint: did you mean `scale`?" in capsys.readouterr().err
 
 
 def test_the_manifest_holds_the_outcome_without_values_of_params(folder, capsys, monkeypatch):
@@ -112,12 +146,13 @@ def test_every_option_has_one_variable_and_no_two_share_one(folder):
     ctx = click.Context(cli)
     for name in COMMANDS:
         command = cli.get_command(ctx, name)
-        if isinstance(command, click.Group) or name in {"config", "completion"}:
+        if name in {"config", "completion"}:
             continue
-        keys = [key for key, _ in options_of(command)]
-        assert len(keys) == len(set(keys))
-        for key, option in options_of(command):
-            assert option.envvar == "DS2_FAST_" + key.replace("-", "_").upper()
+        for each in (command, *commands_below(command).values()):
+            keys = [key for key, _ in options_of(each)]
+            assert len(keys) == len(set(keys))
+            for key, option in options_of(each):
+                assert option.envvar == "DS2_FAST_" + key.replace("-", "_").upper()
     # The program has variables of its own, which must stay free.
     taken = {"data", "chromium", "kernel", "minilm", "write-snapshots"}
     assert not taken & {key for key, _ in options_of(cli.get_command(ctx, "select"))}

@@ -98,6 +98,11 @@ _AXOLOTL: Mapping[str, tuple[str, ...]] = {
         "    message_property_mappings:",
         "      role: from",
         "      content: value",
+        "    roles:",  # an observation is none of the roles that are known without this
+        "      user: [human]",
+        "      assistant: [gpt]",
+        "      system: [system]",
+        "      tool: [observation]",
     ),
     "alpaca": ("    type: alpaca",),
     "prompt-completion": (

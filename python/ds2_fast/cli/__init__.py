@@ -63,11 +63,9 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Look a command up, and name the nearest one where there is none of that name."""
         if args and not args[0].startswith("-") and args[0] not in COMMANDS:
-            from difflib import get_close_matches
+            from ds2_fast.cli.usage import HintedError, nearest
 
-            near = get_close_matches(args[0], COMMANDS, n=1)
-            hint = f"; did you mean `{near[0]}`?" if near else ""
-            raise click.UsageError(f"no command `{args[0]}`{hint}", ctx)
+            raise HintedError(f"no command `{args[0]}`", nearest(args[0], COMMANDS), ctx)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -121,8 +119,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         return 130
     except click.ClickException as error:
-        error.show()
-        return error.exit_code
+        return _show_usage(error)
     except Ds2Error as error:
         _show(error.message, error.hint)
         return error.exit_code
@@ -134,6 +131,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         _show(f"{where}{error.strerror or error}", "")
         return 1
     return code if isinstance(code, int) else 0
+
+
+def _show_usage(error: click.ClickException) -> int:
+    from ds2_fast.cli.usage import tell_usage
+
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        error.show()
+    else:
+        _show(*tell_usage(error))
+    return error.exit_code
 
 
 def _show(message: str, hint: str) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from ds2_fast.cli.settings import options_of, settings_of
+from ds2_fast.cli.settings import commands_below, options_of, settings_of
+from ds2_fast.cli.usage import HintedError
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
@@ -56,8 +57,11 @@ def _parsed(name: str, flags: list[str]) -> click.Context:
 
     group = click.Context(cli, info_name="ds2-fast")
     _, found, _ = cli.resolve_command(group, [name])
+    while flags and flags[0] in commands_below(found):
+        name, found = f"{name} {flags[0]}", commands_below(found)[flags.pop(0)]
     if found is None or isinstance(found, click.Group):
-        raise click.UsageError(f"`{name}` is several commands, whose options this does not show")
+        names = ", ".join(f"`{name} {word}`" for word in commands_below(found))
+        raise HintedError(f"`{name}` is several commands", f"name one: {names}")
     free = copy(found)
     free.params = [copy(param) for param in found.params]
     for param in free.params:

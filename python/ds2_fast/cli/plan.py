@@ -63,7 +63,7 @@ def plan(
     click.echo(json.dumps(found.to_dict(), allow_nan=False) if as_json else found.describe())
 
 
-# The same command line plans and selects: what `select` takes besides is taken, too. It may have
-# its `--config` already, which each command gets for itself.
-_own = {param.name for param in plan.params} | {OPTION}
+# The same command line plans and selects: what `select` takes besides is taken, too. Its file of
+# options is its own: the one of `plan` is read for `plan`.
+_own = {OPTION, *(param.name for param in plan.params)}
 plan.params[:0] = [param for param in select.params if param.name not in _own]

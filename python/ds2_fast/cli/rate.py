@@ -15,6 +15,7 @@ from ds2_fast.cli.pool_options import pool_options
 from ds2_fast.cli.raters_file import gather_raters
 from ds2_fast.cli.rating_options import rate_options
 from ds2_fast.cli.sections import SectionedCommand
+from ds2_fast.cli.settings import settle
 
 ON_A_RUN = {
     "status": "Say what a run has of ratings, and what they cost.",
@@ -29,6 +30,15 @@ ON_A_RUN = {
 class RateCommand(SectionedCommand):
     """A command whose first word may be one that works on a finished run instead of a pool."""
 
+    @property
+    def commands(self) -> dict[str, click.Command]:
+        """The commands that work on a run, by the word that calls them."""
+        module = import_module("ds2_fast.cli.rate_run")
+        return {
+            name: settle(getattr(module, f"{name.replace('-', '_')}_"), ("rate", name))
+            for name in ON_A_RUN
+        }
+
     def make_context(
         self,
         info_name: str | None,
@@ -38,8 +48,7 @@ class RateCommand(SectionedCommand):
     ) -> click.Context:
         """Hand over to the other command, where one is named; a pool `./status` is still a pool."""
         if args and args[0] in ON_A_RUN:
-            name = args[0].replace("-", "_")
-            other: click.Command = getattr(import_module("ds2_fast.cli.rate_run"), f"{name}_")
+            other = self.commands[args[0]]
             return other.make_context(f"{info_name} {args[0]}", args[1:], parent, **extra)
         return super().make_context(info_name, args, parent, **extra)
 

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import click
 from click.core import ParameterSource
+
+from ds2_fast.cli.usage import HintedError, nearest
 
 FILE = "ds2-fast.toml"
 """The file that is read where it lies in the working directory."""
@@ -184,26 +185,32 @@ def _own(table: Mapping[str, Any], path: tuple[str, ...], file: Path) -> Iterato
 
     command = cli.get_command(click.Context(cli), path[0])
     for word in path[1:]:
-        table = table.get(word, {})
-        command = command.commands.get(word) if isinstance(command, click.Group) else command
-    known = _keys(command)
+        table, command = table.get(word, {}), commands_below(command)[word]
+    known, below = _keys(command), commands_below(command)
     for key, value in table.items():
         name = key.replace("_", "-")
+        if key in below and isinstance(value, dict):
+            continue  # the table of that command
         _check(name, known, file)
         yield name, value
 
 
+def commands_below(command: click.Command | None) -> Mapping[str, click.Command]:
+    """Give the commands that a word after this one calls; of most there are none."""
+    below: Mapping[str, click.Command] = getattr(command, "commands", {})
+    return below
+
+
 def _keys(command: click.Command | None) -> set[str]:
-    if isinstance(command, click.Group):
-        return {key for sub in command.commands.values() for key in _keys(sub)}
-    return set() if command is None else {key for key, _ in options_of(command)}
+    if command is None:
+        return set()
+    own = {key for key, _ in options_of(command)}
+    return own.union(*(_keys(sub) for sub in commands_below(command).values()))
 
 
 def _check(key: str, known: set[str], file: Path) -> None:
     if key not in known:
-        near = get_close_matches(key, sorted(known), n=1)
-        hint = f"; did you mean `{near[0]}`?" if near else ""
-        raise click.UsageError(f"`{file}` sets `{key}`, which is no option{hint}")
+        raise HintedError(f"`{file}` sets `{key}`, which is no option", nearest(key, known))
 
 
 def _as_option(value: Any, option: click.Option) -> Any:
