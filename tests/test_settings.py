@@ -154,7 +154,7 @@ def test_every_option_has_one_variable_and_no_two_share_one(folder):
             for key, option in options_of(each):
                 assert option.envvar == "DS2_FAST_" + key.replace("-", "_").upper()
     # The program has variables of its own, which must stay free.
-    taken = {"data", "chromium", "kernel", "minilm", "write-snapshots"}
+    taken = {"data", "chromium", "kernel", "minilm", "trainers", "write-snapshots"}
     assert not taken & {key for key, _ in options_of(cli.get_command(ctx, "select"))}
 
 
