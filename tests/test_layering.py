@@ -114,6 +114,12 @@ def test_packages_of_the_line_do_not_know_the_line(package: str) -> None:
         assert not known & ({"pool", "embedding", "rating", "budget"} - {package}), name_of(module)
 
 
+def test_losses_stand_on_the_engines_of_embedding_and_rating() -> None:
+    for module in (PACKAGE / "losses").rglob("*.py"):
+        known = ours(imports(module))
+        assert known <= {"losses", "embedding", "rating", "errors", "progress"}, name_of(module)
+
+
 def test_only_the_line_knows_several_stages() -> None:
     for module in MODULES:
         if name_of(module) not in (*LINE, *STAGES):

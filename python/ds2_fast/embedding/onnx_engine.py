@@ -75,7 +75,7 @@ class OnnxEngine:
         threads: int,
         budget: int = TOKEN_BUDGET,
     ) -> None:
-        self._session = _open_session(path)
+        self._session = open_session(path)
         self._pooling = tuple(pooling)
         self._pad_id = pad_id
         self._budget = budget
@@ -162,9 +162,13 @@ def has_dynamic_int8(path: Path) -> bool:
         return any(data.find(operator) >= 0 for operator in _DYNAMIC_INT8)
 
 
-def _open_session(path: Path) -> onnxruntime.InferenceSession:
+def open_session(path: Path) -> onnxruntime.InferenceSession:
+    """Open an ONNX file for callers of one thread each.
+
+    Raises:
+        ModelError: onnxruntime cannot load the file.
+    """
     import onnxruntime
-    from onnxruntime.capi import onnxruntime_pybind11_state as state
 
     onnxruntime.disable_telemetry_events()
     options = onnxruntime.SessionOptions()
@@ -177,7 +181,15 @@ def _open_session(path: Path) -> onnxruntime.InferenceSession:
     options.log_severity_level = 3
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except (
+    except session_errors() as error:
+        raise ModelError(f"onnxruntime cannot load `{path}`: {error}") from error
+
+
+def session_errors() -> tuple[type[Exception], ...]:
+    """What onnxruntime raises for a file, or an input, that it cannot use."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    return (
         state.Fail,
         state.InvalidArgument,
         state.InvalidGraph,
@@ -185,8 +197,7 @@ def _open_session(path: Path) -> onnxruntime.InferenceSession:
         state.NoSuchFile,
         state.NotImplemented,
         state.RuntimeException,
-    ) as error:
-        raise ModelError(f"onnxruntime cannot load `{path}`: {error}") from error
+    )
 
 
 def _match_inputs(session: onnxruntime.InferenceSession, path: Path) -> dict[str, np.dtype[Any]]:

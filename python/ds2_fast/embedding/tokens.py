@@ -5,11 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ds2_fast.errors import ModelError
+
+if TYPE_CHECKING:
+    import tokenizers
 
 # A text is cut at 40 characters a token before it is tokenized: hardly any text needs more, and
 # tokenizing 1 MB to keep 256 tokens takes 0.4 s and 120 MB.
@@ -39,18 +43,7 @@ class TextTokenizer:
     def __init__(
         self, path: Path, *, max_length: int, prompt: str = "", lowercase: bool = False
     ) -> None:
-        from tokenizers import Tokenizer
-
-        if not path.exists():
-            raise ModelError(
-                f"`{path.parent}` has no `tokenizer.json`",
-                hint="write one with transformers: "
-                "AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR)",
-            )
-        try:
-            self._tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
-        except Exception as error:  # the library raises bare Exception, whatever is wrong
-            raise ModelError(f"`{path}` is not a tokenizer: {error}") from error
+        self._tokenizer = open_tokenizer(path)
         special = self._tokenizer.num_special_tokens_to_add(False)
         if max_length <= special:
             raise ModelError(
@@ -96,6 +89,26 @@ class TextTokenizer:
         if self._lowercase:
             whole = whole.lower()
         return whole if whole.isascii() else mend_surrogates(whole)
+
+
+def open_tokenizer(path: Path) -> tokenizers.Tokenizer:
+    """Open a `tokenizer.json`, with whatever padding and truncation it holds.
+
+    Raises:
+        ModelError: the file is missing or not a tokenizer.
+    """
+    from tokenizers import Tokenizer
+
+    if not path.exists():
+        raise ModelError(
+            f"`{path.parent}` has no `tokenizer.json`",
+            hint="write one with transformers: "
+            "AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR)",
+        )
+    try:
+        return Tokenizer.from_str(path.read_text(encoding="utf-8"))
+    except Exception as error:  # the library raises bare Exception, whatever is wrong
+        raise ModelError(f"`{path}` is not a tokenizer: {error}") from error
 
 
 def mend_surrogates(text: str) -> str:

@@ -9,6 +9,7 @@ from ds2_fast.pool.detection import SCHEMAS
 from ds2_fast.pool.embeddings import Embeddings, read_embeddings
 from ds2_fast.pool.pool import Pool
 from ds2_fast.pool.reading import read_pool
+from ds2_fast.pool.responses import prompts_and_responses
 from ds2_fast.pool.schemas import Schema
 from ds2_fast.pool.scores import (
     SCORE_COLUMNS,
@@ -36,6 +37,7 @@ __all__ = [
     "check_shape",
     "convert_rows",
     "find_score_columns",
+    "prompts_and_responses",
     "read_embeddings",
     "read_hand_scores",
     "read_pool",

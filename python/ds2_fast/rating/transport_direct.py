@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import urllib.request
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -31,6 +31,8 @@ from ds2_fast.rating.transport import (
 
 if TYPE_CHECKING:
     import aiohttp
+
+Post = Callable[[Mapping[str, Any]], Awaitable[tuple[bytes, Mapping[str, str]]]]
 
 _PROVIDERS = ("openai", "hosted_vllm")
 _OPENAI = "https://api.openai.com/v1"
@@ -58,16 +60,38 @@ async def open_direct(model: str, endpoint: Endpoint) -> AsyncIterator[Transport
     Raises:
         RatingError: if the provider is none of the two, or there is no address or no key.
     """
+    base, key = _address(model, endpoint)
+    name = model.partition("/")[2]
+    scrub = make_scrubber(key)
+
+    async with open_post(f"{base.rstrip('/')}/chat/completions", key, endpoint.shown) as post:
+
+        async def call(messages: Messages, params: Params) -> Answer:
+            said, told = await post({"model": name, "messages": messages, **params})
+            return to_answer(said, told, scrub)
+
+        yield call
+
+
+@asynccontextmanager
+async def open_post(url: str, key: str, shown: str) -> AsyncIterator[Post]:
+    """Open connections to one address of a server; they are closed at the end.
+
+    Args:
+        url: where requests go.
+        key: what is sent as the bearer's.
+        shown: what messages call the server.
+
+    Yields:
+        One request, one answer with status 200: its body and headers, or `CallError`.
+    """
     import aiohttp
 
-    base, key = _address(model, endpoint)
-    url = f"{base.rstrip('/')}/chat/completions"
-    name = model.partition("/")[2]
     headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}"}
     scrub = make_scrubber(key)
-    proxy = _proxy(base)
+    proxy = _proxy(url)
     connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_ALIVE_SECONDS)
-    # The engine's deadline covers the whole call.
+    # The caller's deadline covers the whole call.
     patience = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS)
 
     async with aiohttp.ClientSession(
@@ -78,8 +102,8 @@ async def open_direct(model: str, endpoint: Endpoint) -> AsyncIterator[Transport
         auto_decompress=True,
     ) as session:
 
-        async def call(messages: Messages, params: Params) -> Answer:
-            body = json.dumps({"model": name, "messages": messages, **params}).encode()
+        async def post(request: Mapping[str, Any]) -> tuple[bytes, Mapping[str, str]]:
+            body = json.dumps(request).encode()
             try:
                 async with session.post(
                     url, data=body, proxy=proxy, allow_redirects=False
@@ -87,7 +111,7 @@ async def open_direct(model: str, endpoint: Endpoint) -> AsyncIterator[Transport
                     said = await _read(response)
                     status, told = response.status, response.headers
             except aiohttp.ClientConnectorError as error:
-                reason = f"no connection to {endpoint.shown}: {error.strerror or error.os_error}"
+                reason = f"no connection to {shown}: {error.strerror or error.os_error}"
                 raise CallError(Failure.TRANSPORT, scrub(reason)) from None
             except aiohttp.ClientError as error:
                 # The request was out: it may have been answered, and billed.
@@ -96,9 +120,9 @@ async def open_direct(model: str, endpoint: Endpoint) -> AsyncIterator[Transport
                 raise CallError(Failure.TRANSPORT, scrub(reason), billed=True) from None
             if status != HTTPStatus.OK:
                 raise refusal(status, told, said, scrub)
-            return to_answer(said, told, scrub)
+            return said, told
 
-        yield call
+        yield post
 
 
 def _address(model: str, endpoint: Endpoint) -> tuple[str, str]:
