@@ -14,6 +14,7 @@ import polars as pl
 import pytest
 
 from ds2_fast.cli import main
+from tiny_causal import make_folder
 
 POOL = Path(__file__).parent.parent / "examples" / "sample_pool.parquet"
 SNAPSHOTS = Path(__file__).parent / "golden" / "terminal"
@@ -42,6 +43,20 @@ CASES = {
     "error-not-to-be-curated": (*SELECT[:6], "--embeddings", "random.npy", "--strict"),
     "help": ("--help",),
     "help-select": ("select", "--help"),
+    "help-losses": ("losses", "--help"),
+    "losses": (
+        "losses",
+        "pool.parquet",
+        "--causal-lm",
+        "lm",
+        "-o",
+        "losses.parquet",
+        "--threads",
+        "2",
+    ),
+    "error-no-language-model": ("losses", "pool.parquet"),
+    "error-text-without-prompt": ("losses", "text.jsonl", "--causal-lm", "lm"),
+    "error-not-causal": ("losses", "pool.parquet", "--causal-lm", "ahead"),
     "select-for-a-tool": (*SELECT, "--no-html", "-o", "tool/", "--to", "messages", "--emit", "trl"),
     "select-configured": ("select", "pool.parquet", "--no-html", "--config", "our.toml"),
     "usage-no-such-setting": (*SELECT, "--config", "wrong.toml"),
@@ -71,6 +86,9 @@ def folder(tmp_path, monkeypatch):
     turns.write_ndjson("turns.jsonl")
     lines = frame.head(3).write_ndjson().splitlines()
     Path("damaged.jsonl").write_text("\n".join([lines[0], lines[1][:-9], lines[2], ""]), "utf-8")
+    frame.head(9).select(text="output").write_ndjson("text.jsonl")
+    make_folder(Path("lm"))
+    make_folder(Path("ahead"), "everywhere")
     rng = np.random.default_rng(5)
     rows = rng.standard_normal((400, 16)).astype(np.float32)
     np.save("random.npy", rows)

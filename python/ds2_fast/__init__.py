@@ -3,9 +3,9 @@
 `select` runs the whole line. Every stage is also a function on arrays and frames: `read_pool`,
 `read_scores`, `rate`, `embed`, `embed_lexical`, `compare_spaces`, `find_neighbors`,
 `fit_transition`, `bootstrap_transition`, `curate`, `check_trust`, `score_longtail`, `rank_samples`,
-`drop_duplicates`, `seat_groups`, `choose_centers`, `write_subset`. `PoolIndex` answers queries
-against the pool of a run; `compare_raters` compares several raters of a pool, `explain` says
-why a run took or left a sample, `draw_report` draws what it found,
+`drop_duplicates`, `seat_groups`, `choose_centers`, `measure_losses`, `write_subset`. `PoolIndex`
+answers queries against the pool of a run; `compare_raters` compares several raters of a pool,
+`explain` says why a run took or left a sample, `draw_report` draws what it found,
 `compare_runs` compares two runs, `verify_run` checks one, `plan_run` says what one would take.
 """
 
@@ -43,6 +43,9 @@ if TYPE_CHECKING:
     from ds2_fast.knn import find_neighbors as find_neighbors
     from ds2_fast.lexical import embed_lexical as embed_lexical
     from ds2_fast.longtail import score_longtail as score_longtail
+    from ds2_fast.losses import Losses as Losses
+    from ds2_fast.losses import measure_losses as measure_losses
+    from ds2_fast.measuring import measure_pool as measure_pool
     from ds2_fast.page import draw_report as draw_report
     from ds2_fast.pipeline import select as select
     from ds2_fast.planning import Plan as Plan
@@ -105,6 +108,8 @@ _HOMES = {
     "knn": ("Neighbors", "find_neighbors"),
     "lexical": ("embed_lexical",),
     "longtail": ("score_longtail",),
+    "losses": ("Losses", "measure_losses"),
+    "measuring": ("measure_pool",),
     "page": ("draw_report",),
     "pipeline": ("select",),
     "planning": ("Plan", "plan_run"),

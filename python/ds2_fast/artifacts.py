@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from ds2_fast.bought import Bought
     from ds2_fast.choice import Choice
+    from ds2_fast.losses import Losses
     from ds2_fast.raters import Combined
     from ds2_fast.rating.result import Ratings
 
@@ -281,6 +282,25 @@ def _load_bought(paths: Paths) -> Bought:
 
 BOUGHT: Artifact[Bought] = Artifact(("budget.parquet", "budget.json"), _save_bought, _load_bought)
 """Ratings and predictions of a budget, one row per pool row, and what they are worth."""
+
+
+def _save_losses(value: Losses, paths: Paths) -> None:
+    import polars as pl
+
+    pl.DataFrame(vars(value)).write_parquet(paths[0])
+
+
+def _load_losses(paths: Paths) -> Losses:
+    import polars as pl
+
+    from ds2_fast.losses import Losses
+
+    arrays = {s.name: s.to_numpy() for s in pl.read_parquet(paths[0])}
+    return Losses(**{**arrays, "status": arrays["status"].astype(np.str_)})
+
+
+LOSSES: Artifact[Losses] = Artifact(("losses.parquet",), _save_losses, _load_losses)
+"""Made from the journal `losses.jsonl`, which is kept beside them."""
 
 
 def digest_array(array: NDArray[Any]) -> str:

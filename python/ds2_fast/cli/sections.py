@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import click
 
@@ -41,6 +41,7 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
         "k",
     ),
     "Features and neighbors": ("embeddings", "embedder", "space", "knn", "recall"),
+    "Language model": ("causal_lm", "template"),
     "Rating": ("model", "raters", "budget", *RATING, "dry_run", "yes"),
     "Reading the pool": POOL,
 }
@@ -73,6 +74,8 @@ class SectionedCommand(click.Command):
     A command of many options lists those of every day under `--help`, and all under `--help-all`.
     """
 
+    sections: ClassVar[Mapping[str, tuple[str, ...]]] = SECTIONS
+
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
         self.context_settings.setdefault("max_content_width", WIDEST)
@@ -97,7 +100,7 @@ class SectionedCommand(click.Command):
         of_strategies = tuple(
             name for name, param in left.items() if isinstance(param, StrategyOption)
         )
-        for title, names in (*SECTIONS.items(), (OF_STRATEGIES, of_strategies), ("Run", None)):
+        for title, names in (*self.sections.items(), (OF_STRATEGIES, of_strategies), ("Run", None)):
             wanted = tuple(left) if names is None else names
             chosen = [left.pop(name) for name in wanted if name in left]
             if is_short:
