@@ -151,6 +151,20 @@ def test_the_bytes_do_not_depend_on_threads_and_hardly_on_neighbors(attention):
         assert alone.conditioned == pytest.approx(one.conditioned[row], abs=1e-5, nan_ok=True)
 
 
+def test_a_graph_that_rounds_by_the_batch_gets_one_sequence_at_a_time(tmp_path):
+    # The word `cat` has logits so large that whatever shares its batch is rounded to nothing.
+    table = bigram_logits()
+    table[IDS["cat"]] *= 100
+    folder = make_folder(tmp_path / "lm", "quantized", logits=table)
+    prompts, responses = ["why", "the", "cat"], ["sky is blue", "red dog", "cat cat"]
+    together = measure_losses(prompts, responses, folder)
+    alone = [measure_losses([p], [r], folder) for p, r in zip(prompts, responses, strict=True)]
+    assert together.conditioned.tolist() == [one.conditioned[0] for one in alone]
+    exact = measure_losses(prompts, responses, make_folder(tmp_path / "exact", logits=table))
+    assert together.conditioned[:2] == pytest.approx(exact.conditioned[:2], abs=0.1)
+    assert together.conditioned[0] != exact.conditioned[0]
+
+
 def test_equal_samples_are_measured_once(bigram):
     lm = open_causal_lm(bigram)
     asked = []

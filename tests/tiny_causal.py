@@ -48,13 +48,18 @@ def make_folder(
     onnx_file: str = "onnx/model.onnx",
     logits: np.ndarray | None = None,
 ) -> Path:
-    """Write a model folder: `bigram`, `attention` (with a past), or `everywhere` (not causal)."""
+    """Write a model folder.
+
+    The graph is `bigram`, `quantized` (the same, rounded by the largest of a batch), `attention`
+    (with a past), or `everywhere` (not causal).
+    """
     import onnx
 
     file = folder / onnx_file
     file.parent.mkdir(parents=True)
-    if graph == "bigram":
-        model = bigram_model(bigram_logits() if logits is None else logits)
+    if graph in ("bigram", "quantized"):
+        table = bigram_logits() if logits is None else logits
+        model = bigram_model(table, quantized=graph == "quantized")
     else:
         model = attention_model(causal=graph == "attention")
     onnx.save(model, file)
@@ -65,13 +70,20 @@ def make_folder(
     return folder
 
 
-def bigram_model(table: np.ndarray):
-    """`logits[b, t] = table[input_ids[b, t]]`."""
+def bigram_model(table: np.ndarray, *, quantized: bool = False):
+    """`logits[b, t] = table[input_ids[b, t]]`, as 256 steps of the batch's range if `quantized`."""
     from onnx import TensorProto, helper, numpy_helper
 
     axes = ["batch", "tokens"]
+    nodes = [helper.make_node("Gather", ["table", "input_ids"], ["exact"])]
+    if quantized:
+        steps = ["steps", "scale", "zero"]
+        nodes.append(helper.make_node("DynamicQuantizeLinear", ["exact"], steps))
+        nodes.append(helper.make_node("DequantizeLinear", steps, ["logits"]))
+    else:
+        nodes.append(helper.make_node("Identity", ["exact"], ["logits"]))
     graph = helper.make_graph(
-        [helper.make_node("Gather", ["table", "input_ids"], ["logits"])],
+        nodes,
         "bigram",
         [
             helper.make_tensor_value_info("input_ids", TensorProto.INT64, axes),
