@@ -49,3 +49,8 @@ pub use error::{Error, Result};
 pub use progress::{Progress, SILENT};
 pub use rated::RatedPool;
 pub use rows::{Element, Rows};
+
+/// The tutorial runs as a documentation test.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/tutorials/embed-rust.md")]
+mod tutorial {}
