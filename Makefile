@@ -67,8 +67,10 @@ fmt: setup ## format everything
 	$(BIN)/ruff check --quiet --fix || true
 	$(BIN)/ruff format --quiet
 
-docs: ## Rust documentation, warnings as errors
+docs: wheel ## documentation of the crate (target/doc) and the site (target/site), warnings as errors
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps -p ds2-core
+	@rm -rf target/site
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -c docs -d target/site-cache . target/site
 
 bench: wheel model ## all benchmarks (long); tables go to benches/results
 	cargo bench --locked -p ds2-benches

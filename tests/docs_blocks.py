@@ -89,7 +89,8 @@ def run(block: Block, folder: Path, environment: Mapping[str, str]) -> str:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=120,
+        timeout=300,
+        check=False,
     )
     assert done.returncode == 0, f"{block.place}\n{block.text}\n\n{done.stdout}"
     return done.stdout
