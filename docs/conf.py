@@ -46,6 +46,7 @@ python_display_short_literal_types = True
 
 html_theme = "furo"
 html_title = "ds2-fast"
+html_show_copyright = False
 html_copy_source = False
 html_show_sourcelink = False
 html_extra_path = ["site/index.html"]

@@ -52,39 +52,43 @@ ENVIRONMENT = {
     "docs/looking.md": NO_PAGE,
     **{f"docs/{name}.md": LEXICAL for name in ("checking", "raters", "rating", "selection")},
 }
-OWN_SERVER = "docs/tutorials/rate.md"
-"""The page that names its server by the tool's own variable."""
+# Pages whose server is named by variables of ours; on the others litellm finds it by its own.
+OWN_SERVER = {
+    "docs/rating.md": {"DS2_FAST_TRANSPORT": "direct"},
+    "docs/tutorials/rate.md": {},
+}
 NEEDS_MODEL = {"README.md", "docs/looking.md"}
 # Every block that is not run, by its page and its first words, and why.
 NOT_RUN = {
-    ("README.md", "make demo   #"): "both set everything up by themselves; CI runs the second",
+    ("README.md", "make demo #"): "both set everything up by themselves; CI runs the second",
     ("README.md", "pip install ."): "installs into the reader's environment",
-    (
-        "README.md",
-        "ds2-fast model import",
-    ): "fetches from the hub; the tests of the command have a hub of their own",
-    (
-        "docs/first-hour.md",
-        "python3 -m venv",
-    ): "installs into the reader's environment; CI builds and tests the wheel",
-    (
-        "docs/raters.md",
-        "ds2-fast audit check",
-    ): "a person scores the file in between; tutorials/audit.md runs both",
-    (
-        "docs/rating.md",
-        "ds2-fast rate batch-import",
-    ): "reads what a provider's batch service made of those files",
-    (
-        "docs/tutorials/presets.md",
-        "ds2-fast select pool.jsonl",
-    ): "needs the paper's pool, which is not ours to ship",
-    (
-        "docs/tutorials/rate.md",
-        "export DS2_FAST_API_BASE=http://127.0.0.1:8000/v1",
-    ): "the tests set this variable to the address of a server of their own",
+    ("README.md", "ds2-fast model import"): (
+        "fetches from the hub; the tests of the command have a hub of their own"
+    ),
+    ("docs/first-hour.md", "python3 -m venv"): (
+        "installs into the reader's environment; CI builds and tests the wheel"
+    ),
+    ("docs/raters.md", "ds2-fast audit check"): (
+        "a person scores the file in between; tutorials/audit.md runs both"
+    ),
+    ("docs/rating.md", "ds2-fast rate batch-import"): (
+        "reads what a provider's batch service made of those files"
+    ),
+    ("docs/tutorials/presets.md", "ds2-fast select pool.jsonl"): (
+        "needs the paper's pool, which is not ours to ship"
+    ),
+    ("docs/tutorials/rate.md", "export DS2_FAST_API_BASE=http://127.0.0.1:8000/v1"): (
+        "the tests set this variable to the address of a server of their own"
+    ),
 }
-NOT_RUN = {(page, " ".join(first.split()[:3])): why for (page, first), why in NOT_RUN.items()}
+FOREIGN = ("python ", "make ", "embedding-atlas ", "rate ", "llama-server ", "vllm ")
+"""How code in the text begins whose options are not ours, or is broken by the end of a line."""
+RATERS = ("gpt", "llama", "mistral")
+RUNNABLE = [
+    page
+    for page in PAGES
+    if any(block.language in RUN and not block.is_left_out for block in blocks_of(page))
+]
 
 
 def test_every_block_is_run_or_says_why_not():
@@ -118,9 +122,6 @@ def test_options_named_in_the_text_exist(page):
         words = span.split()
         if words[0] == "ds2-fast" and len(words) > 1:
             assert words[1] in {*cli.list_commands(click.Context(cli)), "COMMAND"}, span
-
-
-FOREIGN = ("python ", "make ", "embedding-atlas ", "rate ", "llama-server ", "vllm ")
 
 
 def every_option() -> set[str]:
@@ -160,9 +161,10 @@ def model_cache(tmp_path_factory):
 @pytest.fixture
 def environment(tmp_path, server, model_cache, request):
     """What a reader's shell would have: the program, a key, and here no way out of the machine."""
-    names_it = request.getfixturevalue("page") == ROOT / OWN_SERVER
+    page = name_of(request.getfixturevalue("page"))
+    own = {"DS2_FAST_API_BASE": server.base, **OWN_SERVER[page]} if page in OWN_SERVER else {}
     return {
-        **({"DS2_FAST_API_BASE": server.base} if names_it else {}),
+        **own,
         "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
         "HOME": str(tmp_path.parent),
         "COLUMNS": "100",
@@ -212,16 +214,10 @@ def make_pools(folder, samples):
     large.drop("rating").write_parquet(folder / "large.parquet")
 
 
-RATERS = ("gpt", "llama", "mistral")
-
-
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
+@pytest.mark.parametrize("page", RUNNABLE, ids=name_of)
 def test_the_blocks_of_a_page_run_one_after_another(page, folder, environment, request):
     name = name_of(page)
-    blocks = blocks_of(page)
-    if not any(block.language in RUN and not block.is_left_out for block in blocks):
-        pytest.skip("has nothing to run")
     if name in NEEDS_MODEL:
         request.getfixturevalue("minilm")
     environment |= ENVIRONMENT.get(name, {})
@@ -229,7 +225,7 @@ def test_the_blocks_of_a_page_run_one_after_another(page, folder, environment, r
         make_pools(folder, 150 if name in NEEDS_MODEL else 520)
         subprocess.run(["bash", "-ec", GIVEN[name]], cwd=folder, env=environment, check=True)
     printed = ""
-    for block in blocks:
+    for block in blocks_of(page):
         if block.mark == "written to":
             (folder / block.said).write_text(block.text + "\n", "utf-8")
             if block.language == "toml":
