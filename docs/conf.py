@@ -41,6 +41,7 @@ autodoc_typehints = "signature"
 autodoc_preserve_defaults = True
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
+napoleon_attr_annotations = False  # the signature has them; `numpy.str_` would be a link
 python_maximum_signature_line_length = 88
 python_display_short_literal_types = True
 
