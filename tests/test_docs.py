@@ -85,7 +85,16 @@ NOT_RUN = {
         "the tests set this variable to the address of a server of their own"
     ),
 }
-FOREIGN = ("python ", "pip ", "make ", "embedding-atlas ", "rate ", "llama-server ", "vllm ")
+FOREIGN = (
+    "python ",
+    "optimum-cli ",
+    "pip ",
+    "make ",
+    "embedding-atlas ",
+    "rate ",
+    "llama-server ",
+    "vllm ",
+)
 """How code in the text begins whose options are not ours, or is broken by the end of a line."""
 RATERS = ("gpt", "llama", "mistral")
 RUNNABLE = [
