@@ -761,12 +761,12 @@ def keep_apart(
     threads: int | None,
     progress: Progress | None,
 ) -> tuple[NDArray[np.uint32], int]:
-    """Keep the ranked rows whose similarity to every row kept before is below the threshold.
+    """Keep the ranked rows whose similarity to every row kept before is at most the threshold.
 
     Args:
         embeddings: float32 or float16 `(N, d)`, finite.
         order: uint32 `(m,)`, distinct rows, best first.
-        threshold: cosine similarity in (-1, 1], as float32.
+        threshold: cosine similarity in [-1, 1], as float32; 1 keeps every row.
         most: rows to keep at most, at least 1.
         allow_zero: accept rows of zeros, which are similar to every row by 0.
         threads: at least 1; None = one per core. The result does not depend on it.

@@ -1,20 +1,15 @@
 //! Greedy k-center: of samples that are equally good, those farthest from what is already chosen.
 
-use rayon::prelude::*;
-
 use crate::dot::Kernel;
 use crate::duplicates::check_rows;
 use crate::knn::cosine::Cosine;
 use crate::progress::tick;
+use crate::strategies::nearest::Frontier;
 use crate::workers::Workers;
 use crate::{Element, Error, Progress, Result, Rows};
 
-/// Chosen rows that every candidate is compared with at a time: at d = 384 they fill half a second-level cache.
-const BLOCK: usize = 64;
-/// Candidates a thread takes at a time.
-const CHUNK: usize = 128;
-/// The least a cosine can be: the similarity to nothing at all.
-const FARTHEST: f32 = -1.0;
+/// Rows chosen at the start that every candidate is compared with between two calls of `progress`.
+const BLOCK: usize = 480;
 
 /// The candidates for the last places, and what is chosen already.
 #[derive(Debug, Clone, Copy)]
@@ -38,16 +33,6 @@ pub struct Centers {
     pub similarities: Vec<f32>,
 }
 
-/// A candidate that may still be chosen.
-struct Open {
-    /// Its place among the candidates.
-    place: usize,
-    row: u32,
-    group: u32,
-    /// Similarity to the nearest chosen row.
-    nearest: f32,
-}
-
 /// Choose the candidates farthest from all that is chosen, one after another.
 ///
 /// Each time the candidate whose largest cosine similarity to any chosen row is smallest is chosen, ties by
@@ -60,7 +45,8 @@ struct Open {
 /// (rows compared with the candidates, chosen rows and seats in all).
 ///
 /// Source: farthest-first traversal (Gonzalez 1985), k-center greedy of active learning (arXiv 1708.00489).
-/// `candidates * (chosen + seats) * d` multiply-adds; 20 bytes a candidate.
+/// A candidate is compared with what was chosen since it last was only when it may be the farthest, in blocks: at most
+/// `candidates * (chosen + seats) * d` multiply-adds; 24 bytes a candidate and `4 d` a chosen row.
 ///
 /// # Errors
 ///
@@ -102,63 +88,34 @@ fn choose<T: Element>(
     let wanted: usize = tie.seats.iter().sum();
     let total = tie.chosen.len() + wanted;
     let mut seats = tie.seats.to_vec();
-    let mut open: Vec<Open> = (tie.candidates.iter().zip(tie.groups).enumerate())
-        .map(|(place, (&row, &group))| Open { place, row, group, nearest: FARTHEST })
-        .filter(|candidate| seats[candidate.group as usize] > 0)
-        .collect();
+    let group = |place: usize| tie.groups[place] as usize;
+    let seated = (0..tie.candidates.len()).filter(|&place| seats[group(place)] > 0);
+    let mut frontier = Frontier::new(cosine, tie.candidates, seated, |_, nearest| -f64::from(nearest));
     tick(progress, 0, total)?;
     let mut compared = 0;
     for block in tie.chosen.chunks(BLOCK) {
-        workers.run(|| approach(cosine, &mut open, block));
+        for &row in block {
+            frontier.push(row);
+        }
+        frontier.catch_up(workers);
         compared += block.len();
         tick(progress, compared, total)?;
     }
     let mut centers = Centers { rows: Vec::with_capacity(wanted), similarities: Vec::with_capacity(wanted) };
-    let mut last: Option<u32> = None;
     for done in 1..=wanted {
-        let farthest = workers.run(|| approach(cosine, &mut open, last.as_slice()));
-        let found = open.swap_remove(farthest.expect("a group has at least as many candidates as seats"));
-        centers.rows.push(found.row);
-        centers.similarities.push(found.nearest);
-        let left = &mut seats[found.group as usize];
-        *left -= 1;
-        if *left == 0 {
-            open.retain(|candidate| candidate.group != found.group);
+        let farthest = frontier.next(workers).expect("a group has at least as many candidates as seats");
+        let row = tie.candidates[farthest.place as usize];
+        centers.rows.push(row);
+        centers.similarities.push(farthest.nearest);
+        frontier.push(row);
+        let full = group(farthest.place as usize);
+        seats[full] -= 1;
+        if seats[full] == 0 {
+            frontier.retain(|place| group(place) != full);
         }
-        last = Some(found.row);
         tick(progress, compared + done, total)?;
     }
     Ok(centers)
-}
-
-/// Tell the candidates of newly chosen rows; where the one is that is now farthest from all.
-fn approach<T: Element>(cosine: &Cosine<'_, T>, open: &mut [Open], chosen: &[u32]) -> Option<usize> {
-    let kernel = cosine.kernel();
-    let mut widened = vec![Vec::new(); chosen.len()];
-    let chosen: Vec<(u32, &[f32])> = (chosen.iter().zip(&mut widened))
-        .map(|(&row, buffer)| (row, kernel.widen(cosine.rows().row(row as usize), buffer)))
-        .collect();
-    let farthest = |(at, part): (usize, &mut [Open]), buffer: &mut Vec<f32>| {
-        for candidate in part.iter_mut() {
-            let own = kernel.widen(cosine.rows().row(candidate.row as usize), buffer);
-            for &(row, other) in &chosen {
-                let similarity = cosine.between((candidate.row, own), (row, other));
-                candidate.nearest = candidate.nearest.max(similarity);
-            }
-        }
-        (at * CHUNK..).zip(part).map(|(at, candidate)| (candidate.nearest, candidate.place, at)).min_by(order)
-    };
-    open.par_chunks_mut(CHUNK)
-        .enumerate()
-        .map_init(Vec::new, |buffer, part| farthest(part, buffer))
-        .flatten_iter()
-        .min_by(order)
-        .map(|(_, _, at)| at)
-}
-
-/// Farthest first, ties by place among the candidates.
-fn order(a: &(f32, usize, usize), b: &(f32, usize, usize)) -> std::cmp::Ordering {
-    a.0.total_cmp(&b.0).then(a.1.cmp(&b.1))
 }
 
 fn check(tie: &Tie<'_>, len: usize) -> Result<()> {
@@ -229,7 +186,7 @@ mod tests {
         seats: Vec<usize>,
     }
 
-    /// Rows of few distinct values, so that ties and rows of zeros are common; more than one chunk and block.
+    /// Rows of few distinct values, so that ties and rows of zeros are common; more than one panel.
     fn cases() -> impl Strategy<Value = Case> {
         (1_usize..400, 1_usize..20, 1_u32..4).prop_flat_map(|(len, dim, groups)| {
             (
@@ -328,10 +285,10 @@ mod tests {
 
     #[test]
     fn progress_counts_and_stops() {
-        let degrees: Vec<f32> = (0_u8..200).map(f32::from).collect();
+        let degrees: Vec<f32> = (0_u16..600).map(|row| f32::from(row) / 2.0).collect();
         let values = circle(&degrees);
-        let rows = Rows::new(&values, 200, 2).unwrap();
-        let (chosen, candidates): (Vec<u32>, Vec<u32>) = ((0..100).collect(), (100..200).collect());
+        let rows = Rows::new(&values, 600, 2).unwrap();
+        let (chosen, candidates): (Vec<u32>, Vec<u32>) = ((0..500).collect(), (500..600).collect());
         let tie = Tie { chosen: &chosen, candidates: &candidates, groups: &[0; 100], seats: &[5] };
         let mut seen = vec![];
         choose_centers(rows, tie, false, None, &mut |done, total| {
@@ -339,9 +296,9 @@ mod tests {
             true
         })
         .unwrap();
-        let expected = [0, 64, 100, 101, 102, 103, 104, 105].map(|done| (done, 105));
+        let expected = [0, 480, 500, 501, 502, 503, 504, 505].map(|done| (done, 505));
         assert_eq!(seen, expected);
-        for stop in [0, 64, 103] {
+        for stop in [0, 480, 503] {
             let stopped = choose_centers(rows, tie, false, None, &mut |done, _| done < stop);
             assert!(matches!(stopped, Err(Error::Interrupted)), "{stop}");
         }

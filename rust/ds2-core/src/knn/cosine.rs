@@ -76,10 +76,15 @@ impl<'a, T: Element> Cosine<'a, T> {
         prefetch(self.rows.row(i as usize));
     }
 
+    /// What row `i` is multiplied by to be of unit length; 0 for a row of zeros.
+    pub(crate) fn scale(&self, i: usize) -> f64 {
+        if self.squares[i] == 0.0 { 0.0 } else { self.squares[i].sqrt().recip() }
+    }
+
     /// Write row `i`, scaled to unit length and rounded to f32, to `out`; a row of zeros stays one.
     #[expect(clippy::cast_possible_truncation, reason = "the rounding is what is asked for")]
     pub(crate) fn unit(&self, i: usize, buffer: &mut Vec<f32>, out: &mut [f32]) {
-        let scale = if self.squares[i] == 0.0 { 0.0 } else { self.squares[i].sqrt().recip() };
+        let scale = self.scale(i);
         let row = self.kernel.widen(self.rows.row(i), buffer);
         for (out, &value) in out.iter_mut().zip(row) {
             *out = (f64::from(value) * scale) as f32;

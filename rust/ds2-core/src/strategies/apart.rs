@@ -24,18 +24,21 @@ pub struct Apart {
     pub examined: usize,
 }
 
-/// Go down a ranking and keep each row whose similarity to every row kept so far is below `threshold`.
+/// Go down a ranking and keep each row whose similarity to every row kept so far is at most `threshold`.
 ///
 /// It ends when `most` rows are kept, or with the ranking: then fewer are kept. The similarity is that of
 /// [`find_neighbors`](crate::knn::find_neighbors): the result is the same for any number of threads, kernel and
 /// machine. What is decided about a row depends on better-ranked rows alone, so a smaller `most` keeps the first
 /// rows of the same list.
 ///
-/// `rows`: `(N, d)`, finite. `order`: distinct rows, best first. `threshold` in (-1, 1]. `threads`: at least 1;
-/// `None` takes rayon's global pool. `progress` is called with (ranked rows decided, ranked rows).
+/// `rows`: `(N, d)`, finite. `order`: distinct rows, best first. `threshold` in [-1, 1]: 1 keeps every row.
+/// `threads`: at least 1; `None` takes rayon's global pool. `progress` is called with (ranked rows decided, ranked
+/// rows).
 ///
-/// Source: the diversity filter of DEITA (arXiv 2312.15685, Repr Filter), which compares with every row kept;
-/// [`drop_duplicates`](crate::duplicates::drop_duplicates) is the same rule held to the pairs of a graph.
+/// Source: the diversity filter of DEITA (arXiv 2312.15685), which compares with every row kept; as in its published
+/// code a row goes if a similarity is above the threshold, and stays if it equals it.
+/// [`drop_duplicates`](crate::duplicates::drop_duplicates) holds a like rule to the pairs of a graph, where a
+/// similarity of the threshold is enough.
 ///
 /// # Method
 ///
@@ -45,7 +48,7 @@ pub struct Apart {
 ///
 /// # Errors
 ///
-/// [`Error::Value`] for a threshold outside (-1, 1], `most` = 0, a ranked row that is none of `rows` or occurs
+/// [`Error::Value`] for a threshold outside [-1, 1], `most` = 0, a ranked row that is none of `rows` or occurs
 /// twice, threads = 0, a value that is not finite, and a row of zeros unless `allow_zero`; [`Error::Interrupted`]
 /// if `progress` asks to stop.
 ///
@@ -67,8 +70,8 @@ pub fn keep_apart<T: Element>(
     threads: Option<usize>,
     progress: Progress<'_>,
 ) -> Result<Apart> {
-    if !(threshold > -1.0 && threshold <= 1.0) {
-        return Err(Error::value(format!("threshold must lie in (-1, 1], got {threshold}")));
+    if !(-1.0..=1.0).contains(&threshold) {
+        return Err(Error::value(format!("threshold must lie in [-1, 1], got {threshold}")));
     }
     if most == 0 {
         return Err(Error::value("most must be at least 1, got 0"));
@@ -149,7 +152,7 @@ impl<'a, T: Element> Likeness<'a, T> {
 
     fn holds(&self, product: f32, row: u32, other: u32, pair: &mut Pair) -> bool {
         product >= self.sure
-            || product >= self.doubtful && self.cosine.similarity(row, other, pair) >= self.threshold
+            || product >= self.doubtful && self.cosine.similarity(row, other, pair) > self.threshold
     }
 
     /// Whether any product may be of rows that are alike; looks at all, so that several are compared at once.
@@ -251,7 +254,7 @@ mod tests {
                 break;
             }
             let similarity = |&other: &u32| cosine.similarity(row, other, &mut Pair::default());
-            if apart.kept.iter().all(|other| similarity(other) < threshold) {
+            if apart.kept.iter().all(|other| similarity(other) <= threshold) {
                 apart.kept.push(row);
             }
             apart.examined += 1;
@@ -271,7 +274,7 @@ mod tests {
     /// Rows of few distinct values, so that equal rows, rows of zeros and similarities of exactly a threshold are
     /// common; more than one block.
     fn cases() -> impl Strategy<Value = Case> {
-        let thresholds = vec![-0.5, 0.0, 0.3, 0.5, 0.7, 0.9, 1.0, 0.5_f32.sqrt(), 0.99];
+        let thresholds = vec![-1.0, -0.5, 0.0, 0.3, 0.5, 0.7, 0.9, 1.0, 0.5_f32.sqrt(), 0.99];
         (1_usize..1500, 1_usize..12, prop::sample::select(thresholds)).prop_flat_map(
             |(len, dim, threshold)| {
                 let values = prop::collection::vec(-3_i8..4, len * dim);
@@ -325,11 +328,11 @@ mod tests {
         assert_eq!(kept(&[1, 0, 2, 3, 4], 9), Apart { kept: vec![1, 3], examined: 5 });
         assert_eq!(kept(&[0, 1, 2, 3, 4], 2), Apart { kept: vec![0, 2], examined: 3 });
         assert_eq!(kept(&[], 2), Apart { kept: vec![], examined: 0 });
-        assert_eq!(
-            run(&[7.0, 7.0], &[1, 0], 1.0, 2).unwrap().kept,
-            [1],
-            "a similarity of the threshold is not below it"
-        );
+        let at = |degrees: &[f32], threshold| run(degrees, &[1, 0], threshold, 2).unwrap().kept;
+        assert_eq!(at(&[7.0, 7.0], 1.0), [1, 0], "a similarity of 1 is not above 1");
+        assert_eq!(at(&[7.0, 7.0], 1.0_f32.next_down()), [1]);
+        assert_eq!(at(&[0.0, 180.0], -1.0), [1, 0], "opposite rows");
+        assert_eq!(at(&[0.0, 179.0], -1.0), [1], "any other row is more alike");
     }
 
     #[test]
@@ -337,8 +340,8 @@ mod tests {
         let text = |order: &[u32], threshold, most| {
             run(&[0.0, 90.0], order, threshold, most).unwrap_err().to_string()
         };
-        assert_eq!(text(&[0], -1.0, 1), "threshold must lie in (-1, 1], got -1");
-        assert_eq!(text(&[0], f32::NAN, 1), "threshold must lie in (-1, 1], got NaN");
+        assert_eq!(text(&[0], -1.5, 1), "threshold must lie in [-1, 1], got -1.5");
+        assert_eq!(text(&[0], f32::NAN, 1), "threshold must lie in [-1, 1], got NaN");
         assert_eq!(text(&[0], 0.9, 0), "most must be at least 1, got 0");
         assert_eq!(text(&[2], 0.9, 1), "order[0] = 2 is no row of 2");
         assert_eq!(text(&[1, 1], 0.9, 1), "order[1] = 1 occurs twice");

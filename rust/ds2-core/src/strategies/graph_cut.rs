@@ -12,6 +12,10 @@ use crate::{Element, Error, Progress, Result, Rows};
 
 /// Candidates a thread takes at a time; sums are added up in such parts, so that they do not depend on the threads.
 const CHUNK: usize = 256;
+/// Fewest and most candidates that are followed from choice to choice, if there are more.
+const WIDTH: (usize, usize) = (256, 16_384);
+/// Ranges of cosines for which a bound is kept.
+const RANGES: usize = 64;
 
 /// Divide the candidates into `bins` of equal size (the first ones may have one more), in the order of choice.
 ///
@@ -24,9 +28,10 @@ const CHUNK: usize = 256;
 /// `rows`: `(N, d)`, finite. `penalty` at least 0. `threads`: at least 1; `None` takes rayon's global pool.
 /// `progress` is called with (candidates in bins, candidates).
 ///
-/// Source: dataset quantization (arXiv 2308.10524, eq. 3), whose squared distances of unit rows are this gain with a
-/// penalty of 1. The first sum is `e_i . sum_j e_j`, the second grows with each choice: O(m d) a step and
-/// `m^2 (1 - 1 / bins^2) d / 2` multiply-adds in all, bound by memory; 28 bytes a candidate.
+/// Source: dataset quantization (arXiv 2308.10524); the gain of its published code is this with a penalty of 2. The
+/// gain is `e_i . (sum_{j in V} e_j - penalty sum_{j in S} e_j)` with rows of unit length, in f64: the result is the
+/// same for any number of threads, kernel and machine. O(m d) a step at most; most steps look at few candidates, as a
+/// bound tells when the rest has to be looked at. 32 bytes a candidate.
 ///
 /// # Errors
 ///
@@ -106,10 +111,13 @@ struct Cut<'a, T> {
 }
 
 /// A candidate that may still be chosen.
+#[derive(Clone, Copy)]
 struct Open {
     row: u32,
-    place: usize,
+    place: u32,
     gain: f64,
+    /// Its cosine with the sum of all candidates.
+    typical: f64,
 }
 
 impl<'a, T: Element> Cut<'a, T> {
@@ -131,6 +139,9 @@ impl<'a, T: Element> Cut<'a, T> {
     }
 
     /// The first `n` of the candidates; `progress` has been told of `done` of `total` others.
+    ///
+    /// What a candidate gains is its product with one vector, the sum of all less `penalty` times that of the chosen.
+    /// Between two looks at all, only the nearest to the top are followed, until the rest might have risen above them.
     fn choose(
         &self,
         candidates: &[u32],
@@ -138,74 +149,178 @@ impl<'a, T: Element> Cut<'a, T> {
         (done, total): (usize, usize),
         progress: Progress<'_>,
     ) -> Result<Vec<u32>> {
-        let mut open = self.workers.run(|| self.open(candidates));
+        let mut pull = self.workers.run(|| self.sum(candidates));
+        let axis = unit(&pull);
+        let mut open = self.open(candidates, &axis);
         let mut chosen: Vec<u32> = Vec::with_capacity(n);
-        for taken in 0..n {
-            tick(progress, done + taken, total)?;
-            let at = self.workers.run(|| self.update(&mut open, chosen.last().copied()));
-            chosen.push(open.swap_remove(at.expect("there are at least n candidates")).row);
+        let mut width = WIDTH.0;
+        while chosen.len() < n {
+            self.workers.run(|| self.measure(&mut open, &pull));
+            let mut near = width.min(open.len());
+            if near < open.len() {
+                open.select_nth_unstable_by(near - 1, most_first);
+            }
+            let (followed, rest) = open.split_at_mut(near);
+            let mut ceiling = Ceiling::over(rest, axis.clone(), &pull, self.penalty);
+            while near > 0 && chosen.len() < n {
+                let best =
+                    self.workers.run(|| self.measure(&mut followed[..near], &pull)).expect("some are left");
+                if ceiling.moved > 0 && followed[best].gain <= ceiling.height() {
+                    break;
+                }
+                tick(progress, done + chosen.len(), total)?;
+                near -= 1;
+                followed.swap(best, near);
+                chosen.push(followed[near].row);
+                self.add(&mut pull, -self.penalty, followed[near].row);
+                self.add(&mut ceiling.drift, 1.0, followed[near].row);
+                ceiling.moved += 1;
+            }
+            let (followed, moved) = (followed.len(), ceiling.moved);
+            (near..followed).rev().for_each(|place| _ = open.swap_remove(place));
+            // As much work on those followed as on the looks at all.
+            width = if moved * followed < open.len() { 2 * width } else { width / 2 }.clamp(WIDTH.0, WIDTH.1);
         }
         Ok(chosen)
     }
 
-    /// The candidates, with the sums of their similarities to all of them.
-    fn open(&self, candidates: &[u32]) -> Vec<Open> {
-        let dim = self.cosine.rows().dim();
-        let parts: Vec<Vec<f64>> = (candidates.par_chunks(CHUNK))
-            .map_init(Vec::new, |buffer, part| {
-                let mut sum = vec![0.0; dim];
-                for &row in part {
-                    let mut unit = vec![0.0; dim];
-                    self.cosine.unit(row as usize, buffer, &mut unit);
-                    sum.iter_mut().zip(&unit).for_each(|(sum, &value)| *sum += f64::from(value));
-                }
-                sum
-            })
-            .collect();
-        let mut total = vec![0.0; dim];
+    /// Add `weight` times a row of unit length.
+    fn add(&self, sum: &mut [f64], weight: f64, row: u32) {
+        let mut buffer = vec![];
+        let weight = weight * self.cosine.scale(row as usize);
+        let row = self.cosine.kernel().widen(self.cosine.rows().row(row as usize), &mut buffer);
+        sum.iter_mut().zip(row).for_each(|(sum, &value)| *sum += weight * f64::from(value));
+    }
+
+    /// The sum of rows of unit length.
+    fn sum(&self, rows: &[u32]) -> Vec<f64> {
+        let none = || vec![0.0; self.cosine.rows().dim()];
+        let part = |rows: &[u32]| {
+            let mut sum = none();
+            for &row in rows {
+                self.add(&mut sum, 1.0, row);
+            }
+            sum
+        };
+        let parts: Vec<Vec<f64>> = rows.par_chunks(CHUNK).map(part).collect();
+        let mut total = none();
         for part in &parts {
             total.iter_mut().zip(part).for_each(|(total, sum)| *total += sum);
         }
-        let gain = |(buffer, unit): &mut (Vec<f32>, Vec<f32>), row: u32| {
-            unit.resize(dim, 0.0);
-            self.cosine.unit(row as usize, buffer, unit);
-            unit.iter().zip(&total).map(|(&value, total)| f64::from(value) * total).sum::<f64>()
-        };
-        (candidates.par_iter().enumerate())
-            .map_init(Default::default, |space, (place, &row)| Open { row, place, gain: gain(space, row) })
-            .collect()
+        total
     }
 
-    /// Tell the candidates of a newly chosen row; where the one is that now gains most.
-    fn update(&self, open: &mut [Open], chosen: Option<u32>) -> Option<usize> {
+    fn open(&self, candidates: &[u32], axis: &[f64]) -> Vec<Open> {
+        let open = |(place, &row)| Open { row, place, gain: 0.0, typical: 0.0 };
+        let mut open: Vec<Open> = (0_u32..).zip(candidates).map(open).collect();
+        self.workers.run(|| self.measure(&mut open, axis));
+        for open in &mut open {
+            open.typical = open.gain;
+        }
+        open
+    }
+
+    /// Set the gains to the products of the candidates, as rows of unit length, with `pull`; where the largest is.
+    fn measure(&self, open: &mut [Open], pull: &[f64]) -> Option<usize> {
         let kernel = self.cosine.kernel();
-        let mut buffer = vec![];
-        let chosen = chosen.map(|row| (row, kernel.widen(self.cosine.rows().row(row as usize), &mut buffer)));
-        let best = |part: usize, open: &mut [Open], buffer: &mut Vec<f32>| {
-            if let Some(chosen) = chosen {
-                for candidate in open.iter_mut() {
-                    let own = kernel.widen(self.cosine.rows().row(candidate.row as usize), buffer);
-                    candidate.gain -=
-                        self.penalty * f64::from(self.cosine.between((candidate.row, own), chosen));
-                }
+        let largest = |(part, open): (usize, &mut [Open]), buffer: &mut Vec<f32>| {
+            for candidate in &mut *open {
+                let row = kernel.widen(self.cosine.rows().row(candidate.row as usize), buffer);
+                candidate.gain = kernel.dot_wide(row, pull) * self.cosine.scale(candidate.row as usize) + 0.0;
             }
-            (part * CHUNK..)
-                .zip(open)
-                .map(|(at, candidate)| (candidate.gain, candidate.place, at))
-                .min_by(most_first)
+            (part * CHUNK..).zip(&*open).map(|(at, open)| (at, *open)).min_by(|a, b| most_first(&a.1, &b.1))
         };
         open.par_chunks_mut(CHUNK)
             .enumerate()
-            .map_init(Vec::new, |buffer, (part, open)| best(part, open, buffer))
+            .map_init(Vec::new, |buffer, part| largest(part, buffer))
             .flatten_iter()
-            .min_by(most_first)
-            .map(|(_, _, at)| at)
+            .min_by(|a, b| most_first(&a.1, &b.1))
+            .map(|(at, _)| at)
     }
 }
 
 /// Largest gain first, ties by place.
-fn most_first(a: &(f64, usize, usize), b: &(f64, usize, usize)) -> std::cmp::Ordering {
-    b.0.total_cmp(&a.0).then(a.1.cmp(&b.1))
+fn most_first(a: &Open, b: &Open) -> std::cmp::Ordering {
+    b.gain.total_cmp(&a.gain).then(a.place.cmp(&b.place))
+}
+
+/// The vector of length 1 in this direction; of zeros, if it has none.
+fn unit(vector: &[f64]) -> Vec<f64> {
+    let length = length(vector);
+    vector.iter().map(|value| if length > 0.0 { value / length } else { 0.0 }).collect()
+}
+
+fn length(vector: &[f64]) -> f64 {
+    vector.iter().map(|value| value * value).sum::<f64>().sqrt()
+}
+
+/// Bound on the gains of candidates that are not followed.
+///
+/// With `d` the sum of the rows chosen since their gains were known, that of candidate e has changed by
+/// `-penalty e . d`. Along the axis, of which it holds the share `t = e . axis`, that is `-penalty t (d . axis)`;
+/// across, it is at most `penalty sqrt(1 - t^2)` times the length of what is left of d. As candidates that gain much
+/// are typical (t is large), and rows that are chosen are too, the first term lowers their bound with every choice.
+struct Ceiling {
+    axis: Vec<f64>,
+    penalty: f64,
+    /// Sum of the rows chosen since.
+    drift: Vec<f64>,
+    /// How many these are.
+    moved: usize,
+    /// For each range of `typical`: the largest gain in it, its ends, and the most of a row that is across.
+    ranges: Vec<Range>,
+    /// Bound on what rounding does to two gains and their difference, for each step and dimension.
+    rounding: f64,
+}
+
+struct Range {
+    most: f64,
+    ends: (f64, f64),
+    across: f64,
+}
+
+impl Ceiling {
+    fn over(rest: &[Open], axis: Vec<f64>, pull: &[f64], penalty: f64) -> Self {
+        let mut most = [f64::NEG_INFINITY; RANGES];
+        for open in rest {
+            let range = range_of(open.typical);
+            most[range] = most[range].max(open.gain);
+        }
+        let known = most.into_iter().enumerate().filter(|&(_, most)| most > f64::NEG_INFINITY);
+        let ranges = known.map(|(range, most)| {
+            let end = |range: usize| 2.0 * range as f64 / RANGES as f64 - 1.0;
+            // Slightly wider, for cosines that were rounded.
+            let ends = (end(range) - 1e-9, end(range + 1) + 1e-9);
+            let least = if ends.0 < 0.0 && ends.1 > 0.0 { 0.0 } else { ends.0.abs().min(ends.1.abs()) };
+            Range { most, ends, across: (1.0 - least * least).max(0.0).sqrt() + 1e-9 }
+        });
+        let rounding = f64::EPSILON * (4.0 * length(pull) + 4.0 * penalty);
+        Self { ranges: ranges.collect(), drift: vec![0.0; axis.len()], axis, penalty, moved: 0, rounding }
+    }
+
+    /// No candidate that is not followed gains more.
+    fn height(&self) -> f64 {
+        let along: f64 = self.drift.iter().zip(&self.axis).map(|(drift, axis)| drift * axis).sum();
+        let across: Vec<f64> =
+            self.drift.iter().zip(&self.axis).map(|(drift, axis)| drift - along * axis).collect();
+        let across = length(&across);
+        let rise = |range: &Range| {
+            let along = (-range.ends.0 * along).max(-range.ends.1 * along);
+            range.most + self.penalty * (along + range.across * across)
+        };
+        let highest = self.ranges.iter().map(rise).fold(f64::NEG_INFINITY, f64::max);
+        highest + self.rounding * (self.axis.len() + self.moved * self.moved + 16) as f64
+    }
+}
+
+/// The range a cosine falls into.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "between 0 and the number of ranges"
+)]
+fn range_of(typical: f64) -> usize {
+    ((f64::midpoint(typical, 1.0) * RANGES as f64) as usize).min(RANGES - 1)
 }
 
 #[cfg(test)]

@@ -1,23 +1,13 @@
 //! Maximal marginal relevance: good samples that are unlike those chosen already.
 
-use std::cmp::Ordering;
-use std::collections::BinaryHeap;
-
-use rayon::prelude::*;
-
 use super::check_scored;
+use super::nearest::Frontier;
 use crate::dot::Kernel;
 use crate::duplicates::check_rows;
 use crate::knn::cosine::Cosine;
 use crate::progress::tick;
 use crate::workers::Workers;
 use crate::{Element, Error, Progress, Result, Rows};
-
-/// Candidates whose values are brought up to date together, at first and at most: each time the best one is still
-/// not found, twice as many.
-const BATCH: (usize, usize) = (16, 4096);
-/// The least a cosine can be: the similarity to nothing at all.
-const UNLIKE: f32 = -1.0;
 
 /// What may be chosen, and beside what.
 #[derive(Debug, Clone, Copy)]
@@ -52,7 +42,7 @@ pub struct Marginal {
 ///
 /// Source: Carbonell and Goldstein 1998, with the score in place of the similarity to a query. As the value of a
 /// candidate only falls, it is computed anew only when the last one known would win (Minoux 1978): the choice is that
-/// of the plain algorithm. At most `candidates * (chosen + n) * d` multiply-adds, mostly a small part of them;
+/// of the plain algorithm. At most `candidates * (chosen + n) * d` multiply-adds in blocks, mostly a part of them;
 /// 24 bytes a candidate and `4 d` a chosen row.
 ///
 /// # Errors
@@ -100,105 +90,25 @@ fn choose<T: Element>(
     workers: &Workers,
     progress: Progress<'_>,
 ) -> Result<Marginal> {
-    let mut chosen = Chosen::new(cosine);
+    let value = |place: usize, nearest: f32| {
+        // Adding zero turns -0 into 0: values know only one zero.
+        lambda * pool.scores[place] - (1.0 - lambda) * f64::from(nearest) + 0.0
+    };
+    let mut frontier = Frontier::new(cosine, pool.candidates, 0..pool.candidates.len(), value);
     for &row in pool.chosen {
-        chosen.push(row);
+        frontier.push(row);
     }
-    let value =
-        |place: usize, nearest: f32| lambda * pool.scores[place] - (1.0 - lambda) * f64::from(nearest);
-    let open = |place| Open { value: value(place, UNLIKE), place, nearest: UNLIKE, compared: 0 };
-    let mut queue: BinaryHeap<Open> = (0..pool.candidates.len()).map(open).collect();
     let mut found = Marginal { rows: Vec::with_capacity(n), values: Vec::with_capacity(n) };
-    let mut stale = Vec::with_capacity(BATCH.1);
     tick(progress, 0, n)?;
     while found.rows.len() < n {
-        let mut batch = BATCH.0;
-        let best = loop {
-            let is_stale = |open: &Open| open.compared < chosen.rows.len();
-            while stale.len() < batch && queue.peek().is_some_and(is_stale) {
-                stale.extend(queue.pop());
-            }
-            if stale.is_empty() {
-                break queue.pop().expect("there are at least n candidates");
-            }
-            workers.run(|| {
-                stale.par_iter_mut().with_min_len(4).for_each_init(Vec::new, |buffer, open: &mut Open| {
-                    open.nearest = chosen.nearest(pool.candidates[open.place], open, buffer);
-                    open.compared = chosen.rows.len();
-                    open.value = value(open.place, open.nearest);
-                });
-            });
-            queue.extend(stale.drain(..));
-            batch = (2 * batch).min(BATCH.1);
-        };
-        let row = pool.candidates[best.place];
-        chosen.push(row);
+        let best = frontier.next(workers).expect("there are at least n candidates");
+        let row = pool.candidates[best.place as usize];
+        frontier.push(row);
         found.rows.push(row);
         found.values.push(best.value);
         tick(progress, found.rows.len(), n)?;
     }
     Ok(found)
-}
-
-/// A candidate that may still be chosen; the greatest is the next.
-struct Open {
-    /// Its value, as far as it has been compared: its value at last is no larger.
-    value: f64,
-    place: usize,
-    /// Similarity to the nearest of the chosen rows it has been compared with.
-    nearest: f32,
-    /// How many chosen rows it has been compared with.
-    compared: usize,
-}
-
-impl Ord for Open {
-    /// Value, ties by place.
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.value.total_cmp(&other.value).then(other.place.cmp(&self.place))
-    }
-}
-
-impl PartialOrd for Open {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Open {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl Eq for Open {}
-
-/// Chosen rows, as f32.
-struct Chosen<'a, T> {
-    cosine: &'a Cosine<'a, T>,
-    rows: Vec<u32>,
-    values: Vec<f32>,
-}
-
-impl<'a, T: Element> Chosen<'a, T> {
-    fn new(cosine: &'a Cosine<'a, T>) -> Self {
-        Self { cosine, rows: vec![], values: vec![] }
-    }
-
-    fn push(&mut self, row: u32) {
-        let mut buffer = vec![];
-        self.values.extend(self.cosine.kernel().widen(self.cosine.rows().row(row as usize), &mut buffer));
-        self.rows.push(row);
-    }
-
-    /// The similarity of `row` to the nearest chosen row, given what is known of the first ones.
-    fn nearest(&self, row: u32, known: &Open, buffer: &mut Vec<f32>) -> f32 {
-        let dim = self.cosine.rows().dim();
-        let own = self.cosine.kernel().widen(self.cosine.rows().row(row as usize), buffer);
-        let rest =
-            self.rows[known.compared..].iter().zip(self.values[known.compared * dim..].chunks_exact(dim));
-        rest.map(|(&other, values)| self.cosine.between((row, own), (other, values)))
-            .fold(known.nearest, f32::max)
-    }
 }
 
 #[cfg(test)]

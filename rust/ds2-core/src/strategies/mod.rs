@@ -20,6 +20,7 @@ pub mod facility;
 pub mod graph_cut;
 pub mod importance;
 pub mod marginal;
+pub(crate) mod nearest;
 pub mod tempered;
 pub mod tree;
 mod units;

@@ -16,7 +16,7 @@ use crate::{Error, Result};
 ///
 /// `candidates`: distinct rows. `scores`: one for each, finite. `temperature` above 0 and finite.
 ///
-/// Source: Gumbel top-k (Vieira 2014; Kool et al. 2019), as `QuRating` samples (arXiv 2402.09739, section 2.3).
+/// Source: Gumbel top-k (Vieira 2014; Kool et al. 2019), as `QuRating` samples (arXiv 2402.09739).
 /// O(m log m).
 ///
 /// # Errors
