@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use super::ceiling::{Ceiling, unit};
 use super::check_budget;
 use crate::dot::Kernel;
 use crate::duplicates::check_rows;
@@ -14,8 +15,6 @@ use crate::{Element, Error, Progress, Result, Rows};
 const CHUNK: usize = 256;
 /// Fewest and most candidates that are followed from choice to choice, if there are more.
 const WIDTH: (usize, usize) = (256, 16_384);
-/// Ranges of cosines for which a bound is kept.
-const RANGES: usize = 64;
 
 /// Divide the candidates into `bins` of equal size (the first ones may have one more), in the order of choice.
 ///
@@ -161,7 +160,12 @@ impl<'a, T: Element> Cut<'a, T> {
                 open.select_nth_unstable_by(near - 1, most_first);
             }
             let (followed, rest) = open.split_at_mut(near);
-            let mut ceiling = Ceiling::over(rest, axis.clone(), &pull, self.penalty);
+            let mut ceiling = Ceiling::over(
+                rest.iter().map(|open| (open.typical, open.gain)),
+                axis.clone(),
+                &pull,
+                self.penalty,
+            );
             while near > 0 && chosen.len() < n {
                 let best =
                     self.workers.run(|| self.measure(&mut followed[..near], &pull)).expect("some are left");
@@ -244,85 +248,6 @@ fn most_first(a: &Open, b: &Open) -> std::cmp::Ordering {
     b.gain.total_cmp(&a.gain).then(a.place.cmp(&b.place))
 }
 
-/// The vector of length 1 in this direction; of zeros, if it has none.
-fn unit(vector: &[f64]) -> Vec<f64> {
-    let length = length(vector);
-    vector.iter().map(|value| if length > 0.0 { value / length } else { 0.0 }).collect()
-}
-
-fn length(vector: &[f64]) -> f64 {
-    vector.iter().map(|value| value * value).sum::<f64>().sqrt()
-}
-
-/// Bound on the gains of candidates that are not followed.
-///
-/// With `d` the sum of the rows chosen since their gains were known, that of candidate e has changed by
-/// `-penalty e . d`. Along the axis, of which it holds the share `t = e . axis`, that is `-penalty t (d . axis)`;
-/// across, it is at most `penalty sqrt(1 - t^2)` times the length of what is left of d. As candidates that gain much
-/// are typical (t is large), and rows that are chosen are too, the first term lowers their bound with every choice.
-struct Ceiling {
-    axis: Vec<f64>,
-    penalty: f64,
-    /// Sum of the rows chosen since.
-    drift: Vec<f64>,
-    /// How many these are.
-    moved: usize,
-    /// For each range of `typical`: the largest gain in it, its ends, and the most of a row that is across.
-    ranges: Vec<Range>,
-    /// Bound on what rounding does to two gains and their difference, for each step and dimension.
-    rounding: f64,
-}
-
-struct Range {
-    most: f64,
-    ends: (f64, f64),
-    across: f64,
-}
-
-impl Ceiling {
-    fn over(rest: &[Open], axis: Vec<f64>, pull: &[f64], penalty: f64) -> Self {
-        let mut most = [f64::NEG_INFINITY; RANGES];
-        for open in rest {
-            let range = range_of(open.typical);
-            most[range] = most[range].max(open.gain);
-        }
-        let known = most.into_iter().enumerate().filter(|&(_, most)| most > f64::NEG_INFINITY);
-        let ranges = known.map(|(range, most)| {
-            let end = |range: usize| 2.0 * range as f64 / RANGES as f64 - 1.0;
-            // Slightly wider, for cosines that were rounded.
-            let ends = (end(range) - 1e-9, end(range + 1) + 1e-9);
-            let least = if ends.0 < 0.0 && ends.1 > 0.0 { 0.0 } else { ends.0.abs().min(ends.1.abs()) };
-            Range { most, ends, across: (1.0 - least * least).max(0.0).sqrt() + 1e-9 }
-        });
-        let rounding = f64::EPSILON * (4.0 * length(pull) + 4.0 * penalty);
-        Self { ranges: ranges.collect(), drift: vec![0.0; axis.len()], axis, penalty, moved: 0, rounding }
-    }
-
-    /// No candidate that is not followed gains more.
-    fn height(&self) -> f64 {
-        let along: f64 = self.drift.iter().zip(&self.axis).map(|(drift, axis)| drift * axis).sum();
-        let across: Vec<f64> =
-            self.drift.iter().zip(&self.axis).map(|(drift, axis)| drift - along * axis).collect();
-        let across = length(&across);
-        let rise = |range: &Range| {
-            let along = (-range.ends.0 * along).max(-range.ends.1 * along);
-            range.most + self.penalty * (along + range.across * across)
-        };
-        let highest = self.ranges.iter().map(rise).fold(f64::NEG_INFINITY, f64::max);
-        highest + self.rounding * (self.axis.len() + self.moved * self.moved + 16) as f64
-    }
-}
-
-/// The range a cosine falls into.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "between 0 and the number of ranges"
-)]
-fn range_of(typical: f64) -> usize {
-    ((f64::midpoint(typical, 1.0) * RANGES as f64) as usize).min(RANGES - 1)
-}
-
 #[cfg(test)]
 mod tests {
     use half::f16;
@@ -330,6 +255,7 @@ mod tests {
 
     use super::*;
     use crate::naive::cosine;
+    use crate::random::Stream;
 
     /// What a candidate gains, by the words of the rule.
     fn gain(rows: Rows<'_, f32>, row: u32, left: &[u32], bin: &[u32], penalty: f64) -> f64 {
@@ -340,6 +266,40 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn following_few_is_looking_at_all(
+            dim in 1_usize..12, len in 300_usize..2000, seed in any::<u64>(), shift in 0_u8..3,
+            penalty in prop::sample::select(vec![0.0, 0.5, 2.0, 7.0]), coarse in any::<bool>(),
+        ) {
+            // Rows around a direction or around none; coarse ones are often equal.
+            let mut stream = Stream::new(seed, 0);
+            let value = |_| {
+                let value = stream.centered() + f32::from(shift) / 4.0;
+                if coarse { (value * 3.0).round() } else { value }
+            };
+            let values: Vec<f32> = (0..len * dim).map(value).collect();
+            let rows = Rows::new(&values, len, dim).unwrap();
+            let mut left: Vec<u32> = (0_u32..).take(len).collect();
+            let cut = Cut::new(rows, &left, penalty, true, Some(1)).unwrap();
+            let mut pull = cut.sum(&left);
+            let found = cut_graph(rows, &left, len / 2, penalty, true, Some(2), &mut |_, _| true).unwrap();
+            let mut buffer = vec![];
+            for row in found {
+                let mut best: Option<(f64, u32)> = None;
+                for &row in &left {
+                    let values = cut.cosine.kernel().widen(rows.row(row as usize), &mut buffer);
+                    let gain = cut.cosine.kernel().dot_wide(values, &pull) * cut.cosine.scale(row as usize);
+                    if best.is_none_or(|(most, _)| gain > most) {
+                        best = Some((gain, row));
+                    }
+                }
+                prop_assert_eq!(best.unwrap().1, row);
+                left.retain(|&other| other != row);
+                cut.add(&mut pull, -penalty, row);
+            }
+        }
+
         #[test]
         fn each_gains_as_much_as_any(
             dim in 1_usize..6, values in prop::collection::vec(-3_i8..4, 6..600),

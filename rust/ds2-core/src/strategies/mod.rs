@@ -16,6 +16,7 @@
 use crate::{Error, Result};
 
 pub mod apart;
+mod ceiling;
 pub mod facility;
 pub mod graph_cut;
 pub mod importance;
