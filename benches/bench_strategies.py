@@ -86,7 +86,7 @@ def measure(
                 try:
                     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
                         run = process.submit(time_program, case, name, source).result()
-                except Exception as error:  # noqa: BLE001 - whatever a peer raises
+                except Exception as error:
                     failures.append(f"{case}: {name}: {type(error).__name__}: {error}")
                     del programs[name]
                     continue

@@ -32,6 +32,7 @@ BENCHES: dict[str, tuple[str | Path, ...]] = {
     ),
     "bench_embedding.py": ("--pool", ALPACA),
     "bench_after_graph.py": (),
+    "bench_strategies.py": ("--pool", ALPACA, "--embeddings", MINILM),
     "bench_pool.py": ("--small", ALPACA, "--large", POOL),
     "bench_rating.py": (),
     "bench_rating_kills.py": (),

@@ -11,7 +11,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -57,6 +57,20 @@ class Program:
         if self.repository and not (repositories and (repositories / self.repository).is_dir()):
             return f"there is no copy of {self.repository}; see --repositories"
         return None
+
+
+def lifted(prepare: Prepare) -> Prepare:
+    """Give every row one more coordinate, so that no cosine is negative: (1 + cosine) / 2.
+
+    Pyversity takes negative cosines for 0; between rows like these it means what we do.
+    """
+
+    def prepare_lifted(inputs: Inputs) -> Run:
+        one = np.ones((len(inputs.rows), 1), np.float32)
+        rows = np.concatenate([inputs.rows, one], axis=1) / np.float32(np.sqrt(2))
+        return prepare(replace(inputs, rows=rows))
+
+    return prepare_lifted
 
 
 def places(count: int) -> NDArray[np.uint32]:
@@ -119,9 +133,17 @@ def active_learning(inputs: Inputs) -> Run:
     sys.path.insert(0, str(inputs.repositories / "active-learning"))
     published = importlib.import_module("sampling_methods.kcenter_greedy")
     sampler = published.kCenterGreedy(inputs.rows, None, 0)
-    return lambda: np.array(
-        [0, *sampler.select_batch(model=None, already_selected=[0], N=inputs.n - 1)]
-    )
+
+    def run() -> NDArray[Any]:
+        # The loop of its `select_batch_`, whose last line, a print, fails with numpy 2.
+        chosen = [0]
+        sampler.update_distances(chosen)
+        while len(chosen) < inputs.n:
+            chosen.append(int(np.argmax(sampler.min_distances)))
+            sampler.update_distances(chosen[-1:])
+        return np.array(chosen)
+
+    return run
 
 
 def ours_marginal(inputs: Inputs) -> Run:
@@ -232,7 +254,6 @@ def data_selection(inputs: Inputs) -> Run:
         [str(folder / "target.jsonl")],
         cache_dir=str(folder / "cache"),
         num_proc=1,
-        target_laplace_smoothing=1.0,
     )
 
     def run() -> NDArray[Any]:
@@ -261,14 +282,26 @@ CASES: dict[str, dict[str, Program]] = {
     "kcenter": {
         "ds2-fast": ours("from row 0", ours_centers),
         "active-learning": Program(
-            "sklearn", "scikit-learn", "kCenterGreedy, L2", active_learning, "active-learning"
+            "sklearn",
+            "scikit-learn",
+            "its update_distances, L2",
+            active_learning,
+            "active-learning",
         ),
-        "pyversity": Program("pyversity", "pyversity", "mmr, diversity 1", partial(pyversity, 1.0)),
     },
-    "mmr": {
-        "ds2-fast": ours(f"lambda {LAMBDA}", ours_marginal),
+    "kcenter, lifted": {
+        "ds2-fast": ours("from row 0", lifted(ours_centers)),
         "pyversity": Program(
-            "pyversity", "pyversity", f"mmr, diversity {LAMBDA}", partial(pyversity, LAMBDA)
+            "pyversity", "pyversity", "mmr, diversity 1", lifted(partial(pyversity, 1.0))
+        ),
+    },
+    "mmr, lifted": {
+        "ds2-fast": ours(f"lambda {LAMBDA}", lifted(ours_marginal)),
+        "pyversity": Program(
+            "pyversity",
+            "pyversity",
+            f"mmr, diversity {LAMBDA}",
+            lifted(partial(pyversity, LAMBDA)),
         ),
     },
     "facility, same graph": {
@@ -284,8 +317,6 @@ CASES: dict[str, dict[str, Program]] = {
     },
     "dsir": {
         "ds2-fast": ours("1 thread", ours_importance),
-        "data-selection": Program(
-            "data_selection", "data-selection", "1 process, smoothing 1", data_selection
-        ),
+        "data-selection": Program("data_selection", "data-selection", "1 process", data_selection),
     },
 }

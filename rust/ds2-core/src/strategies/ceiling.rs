@@ -87,3 +87,24 @@ impl Ceiling {
 fn range_of(typical: f64) -> usize {
     ((f64::midpoint(typical, 1.0) * RANGES as f64) as usize).min(RANGES - 1)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_answers() {
+        // A candidate along the axis that gained 5: its range of cosines is [1 - 1/32, 1].
+        let mut ceiling = Ceiling::over([(1.0, 5.0)].into_iter(), vec![1.0, 0.0], &[5.0, 0.0], 2.0);
+        let is = |found: f64, expected: f64| assert!((found - expected).abs() < 1e-6, "{found} {expected}");
+        is(ceiling.height(), 5.0);
+        // A row like it was chosen: 5 - 2 (1 - 1/32) at most, and 3 in truth.
+        ceiling.drift = vec![1.0, 0.0];
+        is(ceiling.height(), 3.0625);
+        // One across, of which the range holds up to sqrt(1 - (31/32)^2) = sqrt(63) / 32: 5 + 2 sqrt(63) / 32.
+        ceiling.drift = vec![0.0, 1.0];
+        is(ceiling.height(), 5.0 + 63.0_f64.sqrt() / 16.0);
+        let none = Ceiling::over(std::iter::empty(), vec![1.0], &[1.0], 2.0);
+        assert!(none.height() < f64::MIN, "without a candidate there is no height");
+    }
+}

@@ -26,7 +26,8 @@ const TASK: usize = 64;
 /// scripts without spaces. `smoothing` above 0 and finite. `progress` is called with (texts read, `2 N`).
 ///
 /// Source: DSIR (arXiv 2302.03169), whose published code has 10,000 buckets, words and punctuation for tokens, other
-/// hashes, and 1e-8 added to the shares in place of `smoothing` added to the counts. Texts are read twice; 8 bytes a text and `8 * buckets` a thread.
+/// hashes, and 1e-8 added to the shares in place of `smoothing` added to the counts. Texts are read twice; 8 bytes a
+/// text and `8 * buckets` a thread.
 ///
 /// # Errors
 ///
