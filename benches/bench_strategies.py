@@ -31,8 +31,8 @@ from numpy.typing import NDArray
 
 from knn_run import THREAD_VARIABLES
 from machine import describe_machine, describe_versions
-from strategy_inputs import Inputs, Source, make_pool, read_pool, write_inputs
-from strategy_programs import CASES, DENSE_SHARE, Program
+from strategy_inputs import DENSE_SHARE, Inputs, Source, make_pool, read_pool, write_inputs
+from strategy_programs import CASES, Program
 
 WARM_ROWS = 2048
 

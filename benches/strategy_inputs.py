@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -17,6 +18,10 @@ GRAPH_K = 10
 WORDS = ("the", "a", "of", "to", "add", "write", "poem", "sea", "function", "list", "code", "sort")
 TARGET_WORD = "function"
 TARGET_TEXTS = 500
+DENSE_SHARE = 5
+"""Dense facility location gets a fifth of the pool: its matrix grows with the square."""
+
+Run = Callable[[], NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -112,3 +117,8 @@ def make_pool(folder: Path, count: int, dim: int) -> tuple[NDArray[Any], NDArray
     rng = np.random.default_rng(SEED)
     texts = [" ".join(rng.choice(WORDS, rng.integers(3, 40))) for _ in range(count)]
     return np.load(folder / "made.npy"), rng.integers(0, 6, count), texts
+
+
+def dense_rows(inputs: Inputs) -> tuple[NDArray[np.float32], int]:
+    """Return the rows for dense facility location, and how many of them to choose."""
+    return inputs.rows[: len(inputs.rows) // DENSE_SHARE], max(inputs.n // DENSE_SHARE, 1)
