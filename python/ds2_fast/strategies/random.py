@@ -44,13 +44,28 @@ class Random(Strategy):
         if self.stratify is None:
             return Picked(candidates.rows[:n], "not drawn")
         groups = read_groups(inputs.values(self.stratify, "--stratify"))
-        codes = groups.codes[candidates.rows]
-        seats = share_seats(np.bincount(codes, minlength=len(groups.names)), n)
-        place = np.empty(len(codes), dtype=np.int64)
-        for code in range(len(seats)):
-            inside = np.flatnonzero(codes == code)
-            place[inside] = np.arange(len(inside))
-        return Picked(candidates.rows[place < seats[codes]], "not drawn")
+        rows = take_shares(candidates.rows, groups.codes[candidates.rows], n)
+        return Picked(rows, "not drawn")
+
+
+def take_shares(rows: NDArray[np.uint32], codes: NDArray[np.int64], n: int) -> NDArray[np.uint32]:
+    """Take the first rows of every group, as many as its share of n; the order stays.
+
+    Args:
+        rows: uint32 `(m,)`, best first.
+        codes: int64 `(m,)`, the group of each, from 0.
+        n: how many in all, at most m.
+
+    Example:
+        >>> take_shares(np.array([7, 3, 5, 1], np.uint32), np.array([0, 0, 0, 1]), 3).tolist()
+        [7, 3, 1]
+    """
+    seats = share_seats(np.bincount(codes), n)
+    place = np.empty(len(codes), dtype=np.int64)
+    for code in range(len(seats)):
+        inside = np.flatnonzero(codes == code)
+        place[inside] = np.arange(len(inside))
+    return rows[place < seats[codes]]
 
 
 def share_seats(sizes: NDArray[np.int64], n: int) -> NDArray[np.int64]:

@@ -20,7 +20,14 @@ BUILT_IN: Mapping[str, str] = {
     "ds2-raw": "ds2:Ds2Raw",
     "alpagasus": "alpagasus:AlpaGasus",
     "deita": "deita:Deita",
+    "less": "less:Less",
     "longest": "longest:Longest",
+    "perplexity": "perplexity:Perplexity",
+    "ifd": "ifd:Ifd",
+    "superfiltering": "superfiltering:Superfiltering",
+    "instag": "instag:InsTag",
+    "qurating": "qurating:QuRating",
+    "mods": "mods:Mods",
     "knn": "knn:Knn",
     "random": "random:Random",
     "all": "everything:Everything",
@@ -29,6 +36,12 @@ BUILT_IN: Mapping[str, str] = {
     "kcenter": "kcenter:KCenter",
     "mmr": "mmr:Mmr",
     "facility": "facility:Facility",
+    "tree": "tree:Tree",
+    "dq": "dq:Dq",
+    "zip": "compression:Zip",
+    "target": "target:Target",
+    "dsir": "dsir:Dsir",
+    "semdedup": "semdedup:SemDedup",
 }
 """Name to module and class in this package, in the order they are listed."""
 

@@ -1,0 +1,91 @@
+"""Superfiltering: hard samples by a small model, that stand for each other."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ds2_fast import _core
+from ds2_fast.strategies.ifd import difficulty
+from ds2_fast.strategies.predictability import pair_of_losses
+from ds2_fast.strategies.strategy import Candidates, Picked, Strategy, option
+
+if TYPE_CHECKING:
+    from ds2_fast.strategies.inputs import Inputs
+
+
+@dataclass(frozen=True)
+class Superfiltering(Strategy):
+    """The hardest samples by a small model, and of these the ones that cover them (Superfiltering).
+
+    The score is the instruction-following difficulty with perplexities (`ifd --ratio ppl`). Of the
+    `factor n` highest (the script's default is 520 for 100), facility location takes the n that
+    maximize `sum_i max_{j in S} s(i, j)` over these, with the script's similarity of unit rows
+    `1 / (1 + Euclidean distance)`. Every sample is compared with its nearest neighbors among them;
+    `--facility-neighbors` bounds how many, and pairs beyond count 0 where the script compares all.
+    """
+
+    name = "superfiltering"
+    source = "Li et al., ACL 2024, arXiv 2402.00530"
+    needs = (
+        "losses or perplexities, given and alone (columns, or a causal language model), embeddings"
+    )
+    nested = False
+
+    factor: float = option(5.2, "How many times n the facility location chooses from.", least=1)
+    facility_neighbors: int = option(
+        4096, "Neighbors that a sample is compared with at most.", least=1
+    )
+    conditioned_col: str | None = option(
+        None, "Column of the response given its prompt.  [default: a known name]"
+    )
+    direct_col: str | None = option(None, "Column of the response alone.  [default: a known name]")
+    measure: Literal["loss", "ppl"] | None = option(
+        None, "What the columns hold.  [default: told by their names]", choices=("loss", "ppl")
+    )
+    causal_lm: str | None = option(
+        None, "Folder of an ONNX causal language model that measures them.", file=True
+    )
+
+    def score(self, inputs: Inputs) -> NDArray[np.float64]:
+        """Give the ratio of perplexities, NaN from 1 on."""
+        conditioned, direct = pair_of_losses(
+            inputs,
+            self.name,
+            conditioned=self.conditioned_col,
+            direct=self.direct_col,
+            measure=self.measure,
+            causal_lm=self.causal_lm,
+        )
+        return difficulty(conditioned, direct, "ppl")
+
+    def choose(self, inputs: Inputs, candidates: Candidates, n: int) -> Picked:
+        """Take of the best what covers them."""
+        best = candidates.rows[: math.ceil(self.factor * n)]
+        if len(best) <= n:
+            return Picked(best, "easier")
+        features = inputs.features
+        neighbors, cosines = _core.knn_exact(
+            np.ascontiguousarray(features.rows[best]),
+            min(self.facility_neighbors, len(best) - 1),
+            inputs.threads,
+            features.allow_zero,
+            inputs.progress,
+        )
+        similarities = (1 / (1 + np.sqrt(np.maximum(2 - 2 * cosines, 0)))).astype(np.float32)
+        # Cosines that differ may give similarities that do not: equal ones come by row.
+        order = np.lexsort((neighbors, -similarities), axis=-1)
+        places, _ = _core.locate_facilities(
+            np.take_along_axis(neighbors, order, axis=1),
+            np.take_along_axis(similarities, order, axis=1),
+            neighbors.shape[1],
+            np.arange(len(best), dtype=np.uint32),
+            np.zeros(len(best)),
+            n,
+            inputs.progress,
+        )
+        return Picked(best[places], "easier, or stands for too little that is not stood for")
