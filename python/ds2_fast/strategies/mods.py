@@ -22,9 +22,9 @@ class Mods(Strategy):
     Of the samples whose reward exceeds the threshold, k-center greedy chooses seeds, beginning with
     the highest reward. A model is then tuned on the seeds, and a reward model judges what it
     answers; that is done elsewhere. With those rewards as `necessity_col`, half of the n samples
-    (or `seed_samples` of them) are seeds, and the rest are samples of good quality whose answer got less
-    than the necessity threshold; of these, k-center greedy goes on from the seeds. Without, all n
-    are seeds. The paper takes all samples with a bad answer, as many as there are; here n is the
+    (or `seed_samples` of them) are seeds, and the rest are samples of good quality whose answer got
+    less than the necessity threshold; of these, k-center greedy goes on from the seeds. Without,
+    all n are seeds. The published code takes every bad answer, however many; here n is the
     size of the whole. The distance is cosine.
     """
 
@@ -74,7 +74,7 @@ class Mods(Strategy):
             np.concatenate([seeds, more]),
             "near to a sample that was taken, or answered well",
             f"beside {len(seeds):,} seeds only {len(necessary):,} samples of good quality are "
-            f"answered badly; `--seed-samples` can be raised",
+            "answered badly; `--seed-samples` can be raised",
         )
 
 
