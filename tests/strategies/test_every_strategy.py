@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from ds2_fast.cli.sections import StrategyOption
+from ds2_fast.cli.select import select
 from ds2_fast.strategies import IS_DS2, find_strategy, option_types, strategy_names
 from strategy_pool import ROWS, made_options, select_by
 
@@ -52,3 +54,9 @@ def test_options_of_one_name_have_one_type():
             text = str(kind).replace(" | None", "").replace("typing.Optional", "")
             text = "str" if "Literal" in text or text == "<class 'str'>" else text
             assert types.setdefault(option, text) == text, (name, option)
+
+
+def test_the_command_line_has_every_option():
+    offered = {each.name for each in select.params if isinstance(each, StrategyOption)}
+    for name in strategy_names():
+        assert set(option_types(find_strategy(name))) <= offered

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     from ds2_fast.gathering import Wanted
     from ds2_fast.line import Line
-    from ds2_fast.losses import Losses
     from ds2_fast.noise import NoiseSource
     from ds2_fast.panel import Rated
     from ds2_fast.pool import Pool, Scores, Turn
@@ -275,31 +274,6 @@ class Inputs:
                 "name the column with `--group-col`",
             )
         return read_groups(self.pool.groups)
-
-    def losses(self, causal_lm: str | None, needed: str, hint: str) -> Losses:
-        """Measure the token losses of all responses, given their prompts and alone.
-
-        Args:
-            causal_lm: folder or ONNX file of a causal language model.
-            needed: what is needed, the start of the error where no model is named.
-            hint: what else would supply it.
-
-        Raises:
-            PoolError: no model is named, or the pool is not split into turns.
-            ModelError: the model cannot be opened or run.
-        """
-        if causal_lm is None:
-            raise PoolError(
-                f"{needed}, and no column of a known name has it",
-                f"{hint}, or an ONNX model that measures it with `--causal-lm FOLDER`",
-            )
-        from ds2_fast.measuring import open_language_model, pool_losses
-
-        made: dict[str, Losses] = self.__dict__.setdefault("_losses", {})
-        if causal_lm not in made:
-            model = open_language_model(causal_lm, threads=self.threads, offline=self.offline)
-            made[causal_lm] = pool_losses(self.line, self.pool, model).value
-        return made[causal_lm]
 
     def load(self, file: str | Path, option: str) -> NDArray[Any]:
         """Map an `.npy` file of floats, read-only, with the rows of the pool or any others.

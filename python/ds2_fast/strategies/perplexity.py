@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ds2_fast.strategies.column import ORDERS, oriented
-from ds2_fast.strategies.predictability import perplexities
+from ds2_fast.strategies.predictability import measured_losses, perplexities
 from ds2_fast.strategies.strategy import Strategy, option
 
 if TYPE_CHECKING:
@@ -52,7 +52,8 @@ class Perplexity(Strategy):
             name = inputs.known_column(LOSSES)
             if name is not None:
                 return perplexities(inputs.column(name, "--ppl-col"))
-        losses = inputs.losses(
+        losses = measured_losses(
+            inputs,
             self.causal_lm,
             "`perplexity` needs the perplexity of every response",
             "name a column of it with `--ppl-col`",

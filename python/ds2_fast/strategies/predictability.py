@@ -1,4 +1,4 @@
-"""How well a language model predicts responses: from columns of losses or perplexities."""
+"""How well a language model predicts responses: from columns, or measured."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ds2_fast.errors import PoolError
 
 if TYPE_CHECKING:
+    from ds2_fast.losses import Losses
     from ds2_fast.strategies.inputs import Inputs
 
 Measure = Literal["loss", "ppl"]
@@ -64,12 +65,37 @@ def pair_of_losses(
                     as_losses(inputs, first, holds, "--conditioned-col"),
                     as_losses(inputs, second, holds, "--direct-col"),
                 )
-    losses = inputs.losses(
+    losses = measured_losses(
+        inputs,
         causal_lm,
         f"`{strategy}` needs the loss of every response, given its prompt and alone",
         "name columns of losses or perplexities with `--conditioned-col` and `--direct-col`",
     )
     return losses.conditioned, losses.direct
+
+
+def measured_losses(inputs: Inputs, causal_lm: str | None, needed: str, hint: str) -> Losses:
+    """Measure the token losses of all responses, given their prompts and alone; kept in the run.
+
+    Args:
+        inputs: the pool.
+        causal_lm: folder or ONNX file of a causal language model.
+        needed: what is needed, the start of the error where no model is named.
+        hint: what else would supply it.
+
+    Raises:
+        PoolError: no model is named, or the pool is not split into turns.
+        ModelError: the model cannot be opened or run.
+    """
+    if causal_lm is None:
+        raise PoolError(
+            f"{needed}, and no column of a known name has it",
+            f"{hint}, or an ONNX model that measures it with `--causal-lm FOLDER`",
+        )
+    from ds2_fast.measuring import open_language_model, pool_losses
+
+    model = open_language_model(causal_lm, threads=inputs.threads, offline=inputs.offline)
+    return pool_losses(inputs.line, inputs.pool, model).value
 
 
 def as_losses(inputs: Inputs, name: str, measure: Measure, option: str) -> NDArray[np.float64]:

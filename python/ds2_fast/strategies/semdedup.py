@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from ds2_fast.strategies.inputs import Inputs
 
 BRANCHING = 10
-SLACK = 1e-4
-"""More than float32 products of unit rows of a few thousand columns can be off."""
 PAIRS = 8192
 """Pairs that are decided exactly at a time."""
 
@@ -98,7 +96,9 @@ def repeats(rows: NDArray[Any], threshold: float) -> NDArray[np.bool_]:
     """
     units = unit_rows(rows)
     # A BLAS may add in an order that depends on its threads: it only says which pairs to look at.
-    later, earlier = np.nonzero(np.tril(units @ units.T, -1) > threshold - SLACK)
+    # In any order, d rounded products and sums are off by less than d 2^-24 (twice that here).
+    slack = (rows.shape[1] + 8) * 2.0**-23
+    later, earlier = np.nonzero(np.tril(units @ units.T, -1) > threshold - slack)
     found = np.zeros(len(rows), dtype=np.bool_)
     for start in range(0, len(later), PAIRS):
         some = slice(start, start + PAIRS)

@@ -17,6 +17,9 @@ from ds2_fast.strategies.strategy import Candidates, Picked, Strategy, option
 if TYPE_CHECKING:
     from ds2_fast.strategies.inputs import Inputs
 
+EDGES = 1 << 25
+"""Pairs that are compared at most: 0.8 GB while they are put in order."""
+
 
 @dataclass(frozen=True)
 class Superfiltering(Strategy):
@@ -25,8 +28,8 @@ class Superfiltering(Strategy):
     The score is the instruction-following difficulty with perplexities (`ifd --ratio ppl`). Of the
     `factor n` highest (the script's default is 520 for 100), facility location takes the n that
     maximize `sum_i max_{j in S} s(i, j)` over these, with the script's similarity of unit rows
-    `1 / (1 + Euclidean distance)`. Every sample is compared with its nearest neighbors among them;
-    `--facility-neighbors` bounds how many, and pairs beyond count 0 where the script compares all.
+    `1 / (1 + Euclidean distance)`. All pairs are compared, as there, up to some 5,800 samples to
+    choose from; of more, each with the nearest only, and the pairs beyond count 0.
     """
 
     name = "superfiltering"
@@ -37,9 +40,6 @@ class Superfiltering(Strategy):
     nested = False
 
     factor: float = option(5.2, "How many times n the facility location chooses from.", least=1)
-    facility_neighbors: int = option(
-        4096, "Neighbors that a sample is compared with at most.", least=1
-    )
     conditioned_col: str | None = option(
         None, "Column of the response given its prompt.  [default: a known name]"
     )
@@ -71,7 +71,7 @@ class Superfiltering(Strategy):
         features = inputs.features
         neighbors, cosines = _core.knn_exact(
             np.ascontiguousarray(features.rows[best]),
-            min(self.facility_neighbors, len(best) - 1),
+            min(EDGES // len(best), len(best) - 1),
             inputs.threads,
             features.allow_zero,
             inputs.progress,
