@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from ds2_fast.errors import PoolError
+from ds2_fast.strategies import superfiltering
 from strategy_pool import made_embeddings, made_pool, select_by
 
 TEXTS = [f"text {row}" for row in range(5)]
@@ -79,7 +80,10 @@ def test_missing_losses_are_told_with_column_and_model(name):
     assert "--causal-lm FOLDER" in caught.value.hint
 
 
-def test_superfiltering_against_its_slow_twin():
+@pytest.mark.parametrize("edges", [superfiltering.EDGES, 38 * 39])
+def test_superfiltering_against_its_slow_twin(edges, monkeypatch):
+    # With fewer edges, the pairs come from the neighbor graph; 38 neighbors are still all.
+    monkeypatch.setattr(superfiltering, "EDGES", edges)
     frame, rows = made_pool(), made_embeddings().astype(np.float64)
     difficulty = np.exp((frame["loss_conditioned"] - frame["loss_direct"]).to_numpy())
     ranked = [row for row in np.argsort(-difficulty, kind="stable").tolist() if difficulty[row] < 1]
