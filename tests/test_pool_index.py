@@ -15,7 +15,7 @@ import pytest
 
 import ds2_fast
 from ds2_fast.cli import main
-from ds2_fast.errors import ModelError, PoolError, RunError
+from ds2_fast.errors import Ds2Error, ModelError, PoolError, RunError
 from ds2_fast.knn import find_neighbors
 from ds2_fast.knn.cosine import cosines
 from ds2_fast.pool_index import PoolIndex
@@ -348,18 +348,61 @@ def test_ids_that_occur_twice_are_not_guessed(tmp_path):
 
 
 @pytest.mark.parametrize("space", ["lexical", "hybrid"])
-def test_a_space_made_of_the_pool_answers_rows_but_no_texts(tmp_path, model, space):
-    pl.read_parquet(POOL).head(60).write_parquet(tmp_path / "pool.parquet")
+def test_a_space_with_words_answers_rows_and_texts(tmp_path, model, space):
+    file = tmp_path / "pool.parquet"
+    pl.read_parquet(POOL).head(60).write_parquet(file)
     options = {"embedder": str(model)} if space == "hybrid" else {}
-    ds2_fast.select(tmp_path / "pool.parquet", 5, score_col="rating", space=space, **options)
+    ds2_fast.select(file, 5, score_col="rating", space=space, seed=3, html=False, **options)
     opened = PoolIndex.open(tmp_path / "pool.ds2")
     rows = np.load(tmp_path / "pool.ds2" / f"{space}.npy")
     exact = find_neighbors(rows, 5, allow_zero=True)
     for method in ("exact", "index"):
         found = opened.search(row=7, k=5, method=method)
         assert np.array_equal(found.similarities[0], exact.similarities[7])
-    with pytest.raises(PoolError, match=f"are {space}: they are made of the pool as a whole"):
-        opened.search(text="hello")
+    texts = ds2_fast.read_pool(file).texts()
+    found = opened.search(text=texts[7], k=6)
+    assert found.rows[0, 0] == 7
+    assert found.similarities[0, 0] > 0.999
+    assert np.allclose(found.similarities[0, 1:], exact.similarities[7], atol=2e-3)
+    added = opened.add(texts=[texts[9]], ids=["mine"])
+    assert opened.search(row=9, k=1).rows[0, 0] == added[0]
+    if space == "lexical":
+        with pytest.raises(PoolError, match="the text `xyzzy` shares no word with the pool"):
+            opened.search(text="xyzzy")
+
+
+def test_texts_find_no_place_in_a_space_of_another_pool(tmp_path):
+    frame, file = pl.read_parquet(POOL), tmp_path / "pool.parquet"
+    frame.head(60).write_parquet(file)
+    ds2_fast.select(file, 5, score_col="rating", space="lexical", html=False)
+    frame[300:360].write_parquet(file)
+    with pytest.raises(Ds2Error, match="pool"):
+        PoolIndex.open(tmp_path / "pool.ds2").search(text="rain")
+    file.unlink()
+    with pytest.raises(Ds2Error, match="pool"):
+        PoolIndex.open(tmp_path / "pool.ds2").search(text="rain")
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_given_embeddings_joined_with_words_need_their_model_named(tmp_path, model, named):
+    from ds2_fast.embedding import load_embedder
+
+    file = tmp_path / "pool.parquet"
+    pl.read_parquet(POOL).head(60).write_parquet(file)
+    texts = ds2_fast.read_pool(file).texts()
+    np.save(tmp_path / "rows.npy", load_embedder(str(model)).embed(texts))
+    ds2_fast.select(
+        file, 5, score_col="rating", embeddings=tmp_path / "rows.npy", space="hybrid", html=False
+    )
+    if named:
+        opened = PoolIndex.open(tmp_path / "pool.ds2", model=str(model))
+        assert opened.search(text=texts[7], k=1).rows[0, 0] == 7
+        other = make_model(tmp_path / "other", hidden=48)
+        with pytest.raises(PoolError, match="give 304 dimensions, and the rows of"):
+            PoolIndex.open(tmp_path / "pool.ds2", model=str(other)).search(text="rain")
+        return
+    with pytest.raises(PoolError, match="no model is known for them"):
+        PoolIndex.open(tmp_path / "pool.ds2").search(text="rain")
 
 
 def test_embeddings_that_were_given_need_a_model_named(made, tmp_path, model):

@@ -45,6 +45,7 @@ __all__ = [
     "knn_approx",
     "knn_exact",
     "lexical_embed",
+    "lexical_place",
     "locate_facilities",
     "locate_overall",
     "neighbor_information",
@@ -697,6 +698,28 @@ def lexical_embed(
 
     Returns:
         float32 `(N, dim)`, unit rows, zero for the rows `unknown`; and what is known of the fit.
+    """
+
+def lexical_place(
+    others: list[str],
+    texts: list[str],
+    dim: int,
+    seed: int,
+    threads: int | None,
+    progress: Callable[[int, int], object] | None,
+) -> NDArray[np.float32]:
+    """Place other texts in the space that `lexical_embed` fits on `texts`.
+
+    Args:
+        others: the m texts to place.
+        texts: those that the space is fitted on, and the rest as for `lexical_embed`.
+        dim: columns, at least 1.
+        seed: of the random projection, in [0, 2^64).
+        threads: threads to use, at least 1; None = one per core. The result does not depend on it.
+        progress: called with rows of `texts` done and N; what it raises stops the work.
+
+    Returns:
+        float32 `(m, dim)`, unit rows, zero for a text without a term of the space.
     """
 
 def gram(rows: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -37,7 +37,7 @@ class Features:
         allow_zero: whether zero rows may occur (a text without a known word has no lexical
             features).
         embedder: name by which the model can be opened again, and its key; None if no model was
-            used, or not alone.
+            used.
         comparison: how the space was chosen, if it was.
     """
 
@@ -291,5 +291,10 @@ def join_features(line: Line, semantic: Features, lexical: Features) -> Features
         told=lambda rows: f"joined both spaces, {rows.shape[1]} dimensions",
     )
     return Features(
-        stage.value, stage.digest, "hybrid", f"{semantic.source} + lexical", allow_zero=True
+        stage.value,
+        stage.digest,
+        "hybrid",
+        f"{semantic.source} + lexical",
+        allow_zero=True,
+        embedder=semantic.embedder,
     )

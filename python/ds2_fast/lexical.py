@@ -118,6 +118,50 @@ def embed_lexical(
     return fit_lexical(texts, dim=dim, seed=seed, threads=threads, progress=progress).rows
 
 
+def place_lexical(
+    others: Sequence[str],
+    texts: Sequence[str],
+    *,
+    dim: int = 256,
+    seed: int = 42,
+    threads: int | None = None,
+    progress: Progress = silent,
+) -> NDArray[np.float32]:
+    """Place other texts in the lexical space fitted on `texts`.
+
+    The space is fitted once more, which gives the same space: a text of the pool gets the row it
+    has in `embed_lexical(texts)`. Another one gets what it shares with the pool.
+
+    Args:
+        others: the texts to place, m of them.
+        texts: those that the space is fitted on.
+        dim: see `fit_lexical`, as the rest.
+        seed: see there.
+        threads: see there.
+        progress: called with rows of `texts` and N.
+
+    Returns:
+        float32 `(m, dim)`; unit rows, zero for a text that shares no word with the pool.
+
+    Raises:
+        TypeError: if `others` or `texts` is one string, or a text is not a string.
+        ValueError: if `dim` or `threads` is below 1, or a text holds a lone surrogate.
+
+    Cost: three quarters of `fit_lexical`.
+
+    >>> pool = ["a cat sat", "the cat sat", "stocks fell", "oil fell"]
+    >>> row = place_lexical(["a cat"], pool, dim=2)[0]
+    >>> bool((embed_lexical(pool, dim=2) @ row).argmax() < 2)
+    True
+    """
+    for name, given in (("others", others), ("texts", texts)):
+        if isinstance(given, str):
+            raise TypeError(f"{name}: expected a sequence of str, got str")
+    if dim < 1:
+        raise ValueError(f"dim must be at least 1, got {dim}")
+    return _core.lexical_place(list(others), list(texts), dim, seed, threads, progress)
+
+
 def hybrid(
     embeddings: NDArray[np.float32] | NDArray[np.float16],
     lexical: NDArray[np.float32],

@@ -24,7 +24,7 @@ _NARROWEST = 30  # columns that a text gets at least
 
 @click.command(cls=SectionedCommand)
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--text", metavar="TEXT", help="Ask by a text; the run's model embeds it.")
+@click.option("--text", metavar="TEXT", help="Ask by a text, in the run's space.")
 @click.option("--row", type=click.IntRange(min=0), help="Ask by a sample's row, from 0.")
 @click.option("--id", "id_", metavar="ID", help="Ask by a sample's id.")
 @click.option(

@@ -11,6 +11,7 @@ import numpy as np
 
 from ds2_fast.errors import Ds2Error, PoolError
 from ds2_fast.knn.cosine import cosines
+from ds2_fast.pool_index.words import place_by_words
 from ds2_fast.source import reopen_pool
 
 if TYPE_CHECKING:
@@ -58,32 +59,77 @@ class TextModel:
         self._narrator = narrator
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Embed texts as the run's pool was embedded.
+        """Give texts their places in the space of the run's pool.
+
+        A space of words is fitted on the pool once more, which gives the same one.
 
         Returns:
             float32 `(n, d)`, rows of unit length.
 
         Raises:
-            PoolError: if the space of the run has no place for new texts, no model is known, or the
-                model is not the one that made the embeddings.
+            PoolError: if no model is known, or it is not the one that made the embeddings; of a
+                space of words, if the pool cannot be read any more or has changed, or a text
+                shares no word with it.
+            RunError: if the run does not tell where its pool is.
             ModelError: if the model cannot be had.
+
+        Cost: the model's; with words, three quarters of what making the space took.
         """
-        embedder = self._embedder
+        if self._features.space in ("lexical", "hybrid"):
+            return self._place(texts)
+        return self._embed(self._embedder, texts)
+
+    def _embed(self, embedder: Embedder, texts: Sequence[str]) -> NDArray[np.float32]:
         with self._narrator.stage("embedding", "samples") as progress:
             return embedder.embed(texts, progress=progress)
+
+    def _place(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Place texts among those of the pool by words, and by a model if the space has one too."""
+        pool, rows = reopen_pool(self._run, self._manifest), self._features.rows
+        known = np.unique(np.linspace(0, len(rows) - 1, _PROBED).astype(np.int64))
+        known = known[rows[known].any(axis=1)]  # a row of zeros has no direction to compare
+        asked = [*(pool.text[int(place)] for place in known), *texts]
+        seed = self._manifest["stages"]["lexical"]["params"]["seed"]
+        joined = self._features.space == "hybrid"
+        semantic = self._embed(self._embedder, asked) if joined else None
+        with self._narrator.stage("lexical", "samples") as progress:
+            made = place_by_words(
+                asked,
+                pool.texts(),
+                semantic=semantic,
+                seed=seed,
+                threads=self._threads,
+                progress=progress,
+            )
+        if made.shape[1] != rows.shape[1]:
+            raise PoolError(
+                f"`{self._embedder.name}` and words give {made.shape[1]} dimensions, and the rows "
+                f"of `{self._run}` have {rows.shape[1]}",
+                "name the model that made them with `--model`",
+            )
+        similar = cosines(made[: len(known)], rows, known[:, None])[:, 0]
+        if (similar < _SAME).any():
+            row = int(known[similar.argmin()])
+            raise PoolError(
+                f"row {row} of the pool has another place now than in `{self._run}`, with a cosine "
+                f"of {similar.min():.2f}",
+                "the pool or the model has changed since: run again",
+            )
+        found = made[len(known) :]
+        lost = ~found.any(axis=1)
+        if lost.any():
+            text = texts[int(lost.argmax())]
+            raise PoolError(
+                f"the text `{text[:40]}` shares no word with the pool, and so has no neighbors",
+                "ask in words of the pool, or by `--row` or `--id`",
+            )
+        return found
 
     @cached_property
     def _embedder(self) -> Embedder:
         from ds2_fast.embedding import load_embedder
 
-        features = self._features
-        if features.space in ("lexical", "hybrid"):
-            raise PoolError(
-                f"the rows of `{self._run}` are {features.space}: they are made of the pool as a "
-                "whole, and a new text has no place among them",
-                "ask by `--row` or `--id`, or run with an embedding model",
-            )
-        recorded = features.embedder
+        recorded = self._features.embedder
         name = self._name or (recorded[0] if recorded else None)
         if name is None:
             raise PoolError(
@@ -94,9 +140,9 @@ class TextModel:
             embedder = load_embedder(
                 name, offline=self._offline, threads=self._threads, progress=fetched
             )
-        if recorded is None:
+        if recorded is None and self._features.space != "hybrid":
             self._probe(embedder)
-        elif embedder.key != recorded[1]:
+        elif recorded is not None and embedder.key != recorded[1]:
             raise PoolError(
                 f"`{name}` is not the model that embedded `{self._run}`, or has changed since",
                 "name the same model with `--model`, or run again",

@@ -204,7 +204,7 @@ def check_features(
 
 
 def check_model(manifest: Mapping[str, Any]) -> str | None:
-    """Compare the files of the embedding model, if the run used one alone.
+    """Compare the files of the embedding model, if the run used one.
 
     Returns:
         What was found, in a sentence; None if no model was used. A model that is not at hand is

@@ -1,6 +1,6 @@
 //! Binding of `ds2_core::lexical`.
 
-use ds2_core::lexical::{Lexical, LexicalOptions, embed};
+use ds2_core::lexical::{Lexical, LexicalOptions, embed, place};
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyArrayMethods};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -24,6 +24,26 @@ fn lexical_embed<'py>(
     let options = LexicalOptions { dim, seed, threads };
     let lexical = detached(py, progress, |tick| embed(&borrowed, &options, tick))?;
     pack(py, lexical)
+}
+
+/// Other texts -> unit rows of the lexical space fitted on `texts`.
+#[pyfunction]
+fn lexical_place<'py>(
+    others: &Bound<'py, PyList>,
+    texts: &Bound<'py, PyList>,
+    dim: usize,
+    seed: u64,
+    threads: Option<usize>,
+    progress: Option<Py<PyAny>>,
+) -> PyResult<Bound<'py, PyArray2<f32>>> {
+    let py = texts.py();
+    let strings: Vec<Bound<'py, PyAny>> = texts.iter().collect();
+    let queries: Vec<Bound<'py, PyAny>> = others.iter().collect();
+    let borrowed = borrow_texts("texts", &strings)?;
+    let asked = borrow_texts("others", &queries)?;
+    let options = LexicalOptions { dim, seed, threads };
+    let rows = detached(py, progress, |tick| place(&asked, &borrowed, &options, tick))?;
+    rows.into_pyarray(py).reshape([asked.len(), dim])
 }
 
 /// The texts of a list called `name`, without a copy.
@@ -55,5 +75,6 @@ fn pack(py: Python<'_>, lexical: Lexical) -> PyResult<(Bound<'_, PyArray2<f32>>,
 }
 
 pub(crate) fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
-    m.add_function(wrap_pyfunction!(lexical_embed, m)?)
+    m.add_function(wrap_pyfunction!(lexical_embed, m)?)?;
+    m.add_function(wrap_pyfunction!(lexical_place, m)?)
 }

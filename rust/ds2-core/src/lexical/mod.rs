@@ -139,31 +139,122 @@ pub fn embed<S: AsRef<str> + Sync>(
     progress: Progress<'_>,
 ) -> Result<Lexical> {
     let (len, dim) = (texts.len(), options.dim);
-    if dim == 0 {
-        return Err(Error::value("dim must be at least 1, got 0"));
-    }
-    if u32::try_from(len).is_err() {
-        return Err(Error::shape(format!("at most {} texts can be numbered, got {len}", u32::MAX)));
-    }
-    let workers = Workers::new(options.threads)?;
-    let sample: Vec<&str> = texts.iter().step_by(len.div_ceil(SAMPLE).max(1)).map(AsRef::as_ref).collect();
-    let vocabulary = learn_terms(texts, &sample, &workers, progress)?;
-    let matrix = workers.run(|| weigh_sample(&sample, &vocabulary));
-    let mut step = 0;
-    let svd = truncated_svd(&matrix, dim, options.seed, &workers, &mut || {
-        step += 1;
-        tick(progress, len / 3 + len * step / (3 * svd::PAUSES), len)
-    })?;
-    drop(matrix);
-    let (rows, unknown) = project(texts, &vocabulary, &svd, dim, &workers, progress)?;
+    let space = Space::fit(texts, options, progress)?;
+    let (rows, unknown) = space.project(texts, dim, &mut |done, _| progress(len - (len - done) / 3, len))?;
     Ok(Lexical {
         rows,
         dim,
         unknown,
-        terms: vocabulary.len(),
-        sampled: sample.len(),
-        singular_values: svd.singular_values,
+        terms: space.vocabulary.len(),
+        sampled: space.sampled,
+        singular_values: space.svd.singular_values,
     })
+}
+
+/// Place other texts in the space fitted on `texts`, as [`embed`] fits it: where a text of the pool gets its
+/// own row, and another what it shares with the pool.
+///
+/// Returns unit rows, `others.len() * dim` values; zero for a text without a term of the space.
+///
+/// # Errors
+///
+/// As [`embed`]. `progress` counts rows of the pool, each half of the fit a half.
+///
+/// # Cost
+///
+/// That of [`embed`] without the projection of the pool: three quarters of its time on Alpaca (52,002 texts).
+///
+/// # Examples
+///
+/// ```
+/// use ds2_core::lexical::{LexicalOptions, embed, place};
+///
+/// let texts = ["the cat sat", "a cat sat down", "the stock fell", "a stock fell again"];
+/// let options = LexicalOptions { dim: 2, ..LexicalOptions::default() };
+/// let rows = place(&["the cat sat", "zebra"], &texts, &options, &mut |_, _| true)?;
+/// assert_eq!(rows[..2], embed(&texts, &options, &mut |_, _| true)?.rows[..2]);
+/// assert_eq!(rows[2..], [0.0, 0.0]);
+/// # Ok::<(), ds2_core::Error>(())
+/// ```
+pub fn place<S: AsRef<str> + Sync, O: AsRef<str> + Sync>(
+    others: &[O],
+    texts: &[S],
+    options: &LexicalOptions,
+    progress: Progress<'_>,
+) -> Result<Vec<f32>> {
+    let len = texts.len();
+    let space = Space::fit(texts, options, &mut |done, _| progress(done + done / 2, len))?;
+    let (rows, _) = space.project(others, options.dim, &mut |_, _| progress(len, len))?;
+    Ok(rows)
+}
+
+/// A fitted space: terms with their weights, and directions.
+struct Space {
+    vocabulary: Vocabulary,
+    svd: Svd,
+    sampled: usize,
+    workers: Workers,
+}
+
+impl Space {
+    /// Learn the terms of the texts, and the directions of their sample. `progress` goes to two thirds.
+    fn fit<S: AsRef<str> + Sync>(
+        texts: &[S],
+        options: &LexicalOptions,
+        progress: Progress<'_>,
+    ) -> Result<Self> {
+        let len = texts.len();
+        if options.dim == 0 {
+            return Err(Error::value("dim must be at least 1, got 0"));
+        }
+        if u32::try_from(len).is_err() {
+            return Err(Error::shape(format!("at most {} texts can be numbered, got {len}", u32::MAX)));
+        }
+        let workers = Workers::new(options.threads)?;
+        let sample: Vec<&str> =
+            texts.iter().step_by(len.div_ceil(SAMPLE).max(1)).map(AsRef::as_ref).collect();
+        let vocabulary = learn_terms(texts, &sample, &workers, progress)?;
+        let matrix = workers.run(|| weigh_sample(&sample, &vocabulary));
+        let mut step = 0;
+        let svd = truncated_svd(&matrix, options.dim, options.seed, &workers, &mut || {
+            step += 1;
+            tick(progress, len / 3 + len * step / (3 * svd::PAUSES), len)
+        })?;
+        Ok(Self { vocabulary, svd, sampled: sample.len(), workers })
+    }
+
+    /// Every text's weights times the loadings, scaled to unit length; and the rows that are zero.
+    fn project<S: AsRef<str> + Sync>(
+        &self,
+        texts: &[S],
+        dim: usize,
+        progress: Progress<'_>,
+    ) -> Result<(Vec<f32>, Vec<u32>)> {
+        let len = texts.len();
+        let mut rows = vec![0.0; len * dim];
+        let mut unknown = Vec::new();
+        for (wave, (texts, out)) in texts.chunks(WAVE).zip(rows.chunks_mut(WAVE * dim)).enumerate() {
+            tick(progress, wave * WAVE, len)?;
+            let known: Vec<bool> = self.workers.run(|| {
+                let place = |(tokenizer, weights): &mut (Tokenizer, SparseRow),
+                             (text, row): (&S, &mut [f32])| {
+                    self.vocabulary.weigh(text.as_ref(), tokenizer, weights);
+                    add_rows(row, &weights.columns, &weights.values, &self.svd.loadings);
+                    scale_to_unit(row)
+                };
+                texts
+                    .par_iter()
+                    .zip(out.par_chunks_mut(dim))
+                    .with_min_len(TASK)
+                    .map_init(Default::default, place)
+                    .collect()
+            });
+            let numbers = (wave * WAVE..).zip(known).filter(|&(_, known)| !known);
+            unknown.extend(numbers.map(|(row, _)| u32::try_from(row).expect("the texts can be numbered")));
+        }
+        tick(progress, len, len)?;
+        Ok((rows, unknown))
+    }
 }
 
 /// Collect the sample's tokens and count in how many texts of the pool each occurs.
@@ -199,40 +290,6 @@ fn weigh_sample(sample: &[&str], vocabulary: &Vocabulary) -> Sparse {
         matrix.push(row);
     }
     matrix
-}
-
-/// Every text's weights times the loadings, scaled to unit length; and the rows that are zero.
-fn project<S: AsRef<str> + Sync>(
-    texts: &[S],
-    vocabulary: &Vocabulary,
-    svd: &Svd,
-    dim: usize,
-    workers: &Workers,
-    progress: Progress<'_>,
-) -> Result<(Vec<f32>, Vec<u32>)> {
-    let len = texts.len();
-    let mut rows = vec![0.0; len * dim];
-    let mut unknown = Vec::new();
-    for (wave, (texts, out)) in texts.chunks(WAVE).zip(rows.chunks_mut(WAVE * dim)).enumerate() {
-        tick(progress, 2 * (len / 3) + wave * WAVE / 3, len)?;
-        let known: Vec<bool> = workers.run(|| {
-            let place = |(tokenizer, weights): &mut (Tokenizer, SparseRow), (text, row): (&S, &mut [f32])| {
-                vocabulary.weigh(text.as_ref(), tokenizer, weights);
-                add_rows(row, &weights.columns, &weights.values, &svd.loadings);
-                scale_to_unit(row)
-            };
-            texts
-                .par_iter()
-                .zip(out.par_chunks_mut(dim))
-                .with_min_len(TASK)
-                .map_init(Default::default, place)
-                .collect()
-        });
-        let numbers = (wave * WAVE..).zip(known).filter(|&(_, known)| !known);
-        unknown.extend(numbers.map(|(row, _)| u32::try_from(row).expect("checked before the first wave")));
-    }
-    tick(progress, len, len)?;
-    Ok((rows, unknown))
 }
 
 /// Scale a row to unit length, or to zero if it is too short to mean anything; whether it is not zero.

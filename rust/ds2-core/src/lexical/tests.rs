@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::naive;
-use super::{FAINT, Lexical, LexicalOptions, SAMPLE, embed};
+use super::{FAINT, Lexical, LexicalOptions, SAMPLE, embed, place as place_others};
 use crate::Error;
 
 fn options(dim: usize) -> LexicalOptions {
@@ -218,6 +218,29 @@ fn progress_counts_rows_and_may_stop() {
         });
         assert_eq!(matches!(stopped, Err(Error::Interrupted)), calls > stop, "stop at {stop}");
     }
+}
+
+#[test]
+fn others_are_placed_where_texts_of_the_pool_are() {
+    let texts = topical(SAMPLE + 3000, 4);
+    let lexical = place(&texts, 5);
+    let others = [texts[7].as_str(), "zebra quagga", texts[SAMPLE + 1].as_str(), "THE OXA"];
+    let mut seen = Vec::new();
+    let rows = place_others(&others, &texts, &options(5), &mut |done, total| {
+        seen.push((done, total));
+        true
+    })
+    .unwrap();
+    assert_eq!(rows[..5], lexical.rows[5 * 7..][..5]);
+    assert_eq!(rows[5..10], [0.0; 5]);
+    assert_eq!(rows[10..15], lexical.rows[5 * (SAMPLE + 1)..][..5]);
+    assert!(
+        naive::dot(&row(&lexical, 0), &rows[15..].iter().map(|&x| f64::from(x)).collect::<Vec<_>>()) > 0.5
+    );
+    assert!(seen.is_sorted() && seen.last() == Some(&(texts.len(), texts.len())), "{seen:?}");
+    assert!(matches!(place_others(&others, &texts, &options(5), &mut |_, _| false), Err(Error::Interrupted)));
+    let none: [&str; 0] = [];
+    assert!(place_others(&none, &texts[..9], &options(5), &mut |_, _| true).unwrap().is_empty());
 }
 
 #[test]
