@@ -49,8 +49,7 @@ class Inputs:
         rows: float32 `(N, d)`, of unit length.
         scores: float64 `(N,)`, no two alike: who breaks ties how is not compared.
         neighbors, similarities: the graph, `(N, GRAPH_K)`.
-        texts: N texts.
-        target: texts that the pool is to resemble.
+        texts_file: the texts, for `read_texts`.
         n, threads, repositories: as of `Source`.
     """
 
@@ -58,8 +57,7 @@ class Inputs:
     scores: NDArray[np.float64]
     neighbors: NDArray[np.uint32]
     similarities: NDArray[np.float32]
-    texts: list[str]
-    target: list[str]
+    texts_file: Path
     n: int
     threads: int
     repositories: Path | None
@@ -68,18 +66,23 @@ class Inputs:
     def load(cls, source: Source, most: int | None) -> Self:
         """Read `most` rows; of the graph all, as it has no first rows that are a graph."""
         folder, n = source.folder, source.n
-        texts = json.loads((folder / "texts.json").read_text(encoding="utf-8"))
         return cls(
             rows=np.load(folder / "rows.npy")[:most],
             scores=np.load(folder / "scores.npy")[:most],
             neighbors=np.load(folder / "neighbors.npy"),
             similarities=np.load(folder / "similarities.npy"),
-            texts=texts[:most],
-            target=[text for text in texts if TARGET_WORD in text][:TARGET_TEXTS],
+            texts_file=folder / "texts.json",
             n=n if most is None else min(n, most // 16),
             threads=source.threads,
             repositories=source.repositories,
         )
+
+
+def read_texts(inputs: Inputs) -> tuple[list[str], list[str]]:
+    """Return a text for each row, and texts that the pool is to resemble."""
+    texts = json.loads(inputs.texts_file.read_text(encoding="utf-8"))
+    target = [text for text in texts if TARGET_WORD in text][:TARGET_TEXTS]
+    return texts[: len(inputs.rows)], target
 
 
 def write_inputs(

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from strategy_inputs import GRAPH_K, Inputs, Run, dense_rows
+from strategy_inputs import GRAPH_K, Inputs, Run, dense_rows, read_texts
 from strategy_published import (
     active_learning,
     apricot_dense,
@@ -142,7 +142,8 @@ def ours_dense(inputs: Inputs) -> Run:
 def ours_importance(inputs: Inputs) -> Run:
     from ds2_fast import _core
 
-    return lambda: _core.weigh_importance(inputs.texts, inputs.target, BUCKETS, 1.0, 1, None)
+    texts, target = read_texts(inputs)
+    return lambda: _core.weigh_importance(texts, target, BUCKETS, 1.0, 1, None)
 
 
 def ours(settings: str, prepare: Prepare) -> Program:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from strategy_inputs import Inputs, Run, dense_rows
+from strategy_inputs import Inputs, Run, dense_rows, read_texts
 
 
 def deita(threshold: float, inputs: Inputs) -> Run:
@@ -118,7 +118,7 @@ def data_selection(inputs: Inputs) -> Run:
     from data_selection import HashedNgramDSIR
 
     folder = Path(tempfile.mkdtemp())
-    for name, texts in (("raw", inputs.texts), ("target", inputs.target)):
+    for name, texts in zip(("raw", "target"), read_texts(inputs), strict=True):
         lines = "".join(json.dumps({"text": text}) + "\n" for text in texts)
         (folder / f"{name}.jsonl").write_text(lines, encoding="utf-8")
     dsir = HashedNgramDSIR(
