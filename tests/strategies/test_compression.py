@@ -68,8 +68,10 @@ def test_a_trial_is_the_compression_of_the_whole(bodies, body):
 
 def test_a_trial_is_the_compression_of_more_than_a_window():
     random = np.random.default_rng(2)
-    words = [f"word{word}" for word in range(300)]
-    bodies = [" ".join(random.choice(words, 200)).encode() for _ in range(200)]
+    bodies = [
+        " ".join(f"word{word}" for word in random.integers(0, 300, 200)).encode()
+        for _ in range(200)
+    ]
     archive = Archive()
     for place, body in enumerate(bodies):
         if place % 20 == 19:
