@@ -40,6 +40,26 @@ CASES = {
     "error-no-such-space": (*SELECT[:7], "lexcal"),
     "error-does-not-fit": ("select", "turns.jsonl", *SELECT[2:], "--to", "alpaca", "-o", "s.json"),
     "error-no-run": ("report", "."),
+    "select-deita": (*SELECT, "--strategy", "deita", "--threshold", "0.8", "-o", "subset.jsonl"),
+    "strategies": ("strategies",),
+    "strategies-deita": ("strategies", "deita"),
+    "explain-deita": ("explain", "pool.ds2", "--row", "5", "-k", "2"),
+    "compare-deita": ("compare", "other.ds2", "pool.ds2"),
+    "verify-deita": ("verify", "pool.ds2"),
+    "error-no-such-strategy": (*SELECT, "--strategy", "deeta"),
+    "error-no-scores-for-deita": (
+        "select",
+        "unrated.parquet",
+        "-n",
+        "20",
+        "--space",
+        "lexical",
+        "--strategy",
+        "deita",
+    ),
+    "error-option-of-ds2": (*SELECT, "--strategy", "deita", "--dedup", "0.9"),
+    "error-no-such-option-of-deita": (*SELECT, "--strategy", "deita", "--stratify", "topic"),
+    "error-parts-of-a-strategy": (*SELECT, "--strategy", "kcenter+longest"),
     "error-not-to-be-curated": (*SELECT[:6], "--embeddings", "random.npy", "--strict"),
     "help": ("--help",),
     "help-select": ("select", "--help"),
@@ -64,6 +84,7 @@ CASES = {
     "usage-no-such-option": (*SELECT, "--seeds", "3"),
     "usage-no-such-command": ("selct", "pool.parquet"),
 }
+NEEDS_DEITA = ("explain-deita", "compare-deita", "verify-deita")
 NEEDS_RUN = ("select-again", "report", "compare", "verify", "error-verify-pool-changed")
 
 
@@ -110,6 +131,10 @@ def normalized(text: str, folder: Path) -> str:
 def test_the_program_says(capsys, folder, case):
     if case in NEEDS_RUN:
         assert main([*SELECT, "-q"]) == 0
+    if case in NEEDS_DEITA:
+        assert main([*SELECT, "--strategy", "deita", "--threshold", "0.8", "-q"]) == 0
+    if case == "compare-deita":
+        assert main([*SELECT, "-q", "--run-dir", "other.ds2"]) == 0
     if case == "compare":
         assert main([*SELECT, "-q", "-k", "5", "--noise-share", "1", "--run-dir", "other.ds2"]) == 0
     if case == "error-verify-pool-changed":

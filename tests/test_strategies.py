@@ -44,6 +44,14 @@ def test_the_best_scores_come_first_and_ties_by_row():
     assert select("column", 2, strategy_options={"order": "low"}).indices.tolist() == [5, 2]
 
 
+def test_who_is_left_at_the_cut_is_told_from_who_is_below():
+    reasons = select("column", 3).scores["ds2_reason"].to_list()
+    at, below = "score at the cut, behind equal ones", "score below the cut"
+    assert reasons == ["selected", "selected", below, "selected", at, below]
+    reasons = select("deita", 2).scores["ds2_reason"].to_list()
+    assert reasons == ["selected", "too similar to a better sample", below, "selected", at, below]
+
+
 def test_the_longest_response_comes_first():
     assert select("longest", 3).indices.tolist() == [1, 3, 4]
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from ds2_fast.errors import RunError as RunError
     from ds2_fast.errors import TrustError as TrustError
     from ds2_fast.errors import VerifyError as VerifyError
+    from ds2_fast.explaining import ChoiceExplanation as ChoiceExplanation
     from ds2_fast.explaining import Explanation as Explanation
     from ds2_fast.explaining import explain as explain
     from ds2_fast.kcenter import Centers as Centers
@@ -103,7 +104,7 @@ _HOMES = {
         "TrustError",
         "VerifyError",
     ),
-    "explaining": ("Explanation", "explain"),
+    "explaining": ("ChoiceExplanation", "Explanation", "explain"),
     "kcenter": ("Centers", "choose_centers"),
     "knn": ("Neighbors", "find_neighbors"),
     "lexical": ("embed_lexical",),

@@ -177,7 +177,7 @@ def analyze(
         unit="rows",
         told=lambda value: f"scored the rarity of {len(value):,} samples",
     )
-    projection = _project(line, features, seed)
+    projection = lay_out(line, features, seed)
     trust = check_trust(
         scores.values,
         graph.value,
@@ -203,7 +203,14 @@ def analyze(
     )
 
 
-def _project(line: Line, features: Features, seed: int) -> Stage[Projection]:
+def lay_out(line: Line, features: Features, seed: int) -> Stage[Projection]:
+    """Lay every sample out on a map.
+
+    Args:
+        line: where the artifacts go.
+        features: the rows.
+        seed: of the rows that the two directions are found from.
+    """
     return line.stage(
         "map",
         artifacts.PROJECTION,

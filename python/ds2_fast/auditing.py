@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ds2_fast import _core, artifacts
 from ds2_fast.calibration import LEAST_AUDITED
 from ds2_fast.errors import PoolError, RunError
+from ds2_fast.explaining.chosen import by_strategy
 from ds2_fast.line import default_run_dir
 from ds2_fast.progress import QUIET, Narrator
 from ds2_fast.rundir import AGAIN, MANIFEST, digest_files, read_manifest
@@ -186,10 +187,14 @@ def _open(
 
 
 def _scores(pool: Pool, folder: Path | None, column: str | None, scale: str | None) -> _Found:
-    """Take the scores of the run, unless there is none or others are named."""
+    """Take the scores of the run, unless there is none or others are named.
+
+    The score of another strategy than DS2 is none that a person could give: the pool's are taken.
+    """
     from ds2_fast.pool import read_scores
 
-    sheet, report = (None, {}) if folder is None else _run(folder, len(pool))
+    ranked = folder is not None and not by_strategy(folder)
+    sheet, report = _run(folder, len(pool)) if folder is not None and ranked else (None, {})
     near = np.zeros(len(pool), dtype=np.bool_) if sheet is None else _near_cut(sheet)
     if sheet is None or column is not None or scale is not None:
         scores = read_scores(pool, column, scale or "auto")

@@ -51,6 +51,8 @@ def write_card(report: Mapping[str, Any], manifest: Mapping[str, Any], subset: S
     lines += ["", "## How it was chosen", "", *_method(report, manifest, subset)]
     if "trust" in report or "raters" in report:
         lines += ["", "## Is the curation to be trusted?", "", *_trust(report)]
+    else:
+        lines.append("")
     lines += ["## Columns", "", ", ".join(f"`{name}`" for name in subset.columns)]
     lines += ["", "## License", "", "That of the pool; look it up before you pass this on."]
     return "\n".join(lines) + "\n"
@@ -89,7 +91,7 @@ def _origin(report: Mapping[str, Any], subset: Subset) -> Iterator[str]:
 
 def _called(report: Mapping[str, Any]) -> str:
     if "strategy" in report:
-        return f"strategy `{report['strategy']['name']}`"
+        return f"selection strategy `{report['strategy']['name']}`"
     return f"DS2 method ({PAPER})"
 
 
@@ -98,9 +100,9 @@ def _method(
 ) -> Iterator[str]:
     yield from ("| what | how |", "|---|---|")
     if "strategy" in report:
-        strategy = report["strategy"]
-        yield _row("strategy", strategy["name"])
-        yield _row("published in", "; ".join(filter(None, strategy["sources"])))
+        for part in report["strategy"]["parts"]:
+            yield _row(f"`{part['name']}`", part["title"])
+            yield _row("published in", part["source"] or "-")
     else:
         features = report["features"]
         yield _row("scores", report["scores"]["source"])
@@ -109,17 +111,25 @@ def _method(
         if name not in _UNSAID and value not in (None, [], {}, False):
             yield _row(name.replace("_", " "), _worded(value))
     yield _row("seed", report["settings"]["seed"])
+    of_run = manifest.get("provenance", {}).get("stages", manifest["stages"])
     for stage, entry in manifest["stages"].items():
-        if stage in {"neighbors", "curation", "selection"}:
+        if stage in {"neighbors", "curation", "selection"} and stage in of_run:
             yield _row(f"digest of {stage}", f"`{entry['digest']}`")
     if subset.size == max(report["selection"]["sizes"]):
         yield ""
         yield from ("| mean | pool | selected |", "|---|---|---|")
         for name, mean in report["selection"]["means"].items():
-            yield f"| {name.replace('_', ' ')} | {mean['pool']:.2f} | {mean['selected']:.2f} |"
+            # Scores of a strategy may be lengths, or probabilities.
+            digits = ".4g" if name == "strategy_score" else ".2f"
+            pool, chosen = ("-" if each is None else f"{each:{digits}}" for each in mean.values())
+            yield f"| {name.replace('_', ' ')} | {pool} | {chosen} |"
 
 
 def _worded(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(_worded(each) for each in value)
+    if value is True:
+        return "yes"
     if isinstance(value, str) and len(PurePath(value).parts) > 1:
         return PurePath(value).name  # where it lies is nobody's business
     return str(value)

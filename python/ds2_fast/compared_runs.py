@@ -13,12 +13,14 @@ import numpy as np
 
 from ds2_fast.agreement import jsonable, spearman
 from ds2_fast.errors import RunError
-from ds2_fast.explaining.finished import FinishedRun, open_finished
+from ds2_fast.explaining.chosen import ChosenRun, open_selected
+from ds2_fast.explaining.finished import FinishedRun
 
 if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
+Run = FinishedRun | ChosenRun
 LISTED = 20
 """Rows in and rows out that are listed."""
 
@@ -39,8 +41,8 @@ class RunComparison:
         out_rows: the first 20 of them by A's rank, see `_listed`.
         into_rows: the first 20 of the others by B's rank.
         scores: how the scores of the two differ, see `_scores`.
-        transition: how T and p of the two differ, see `_transition`; None with several raters, or
-            where their numbers of classes differ.
+        transition: how T and p of the two differ, see `_transition`; None with several raters,
+            where their numbers of classes differ, or where a strategy looked at no T.
         shares: by column, the groups with their samples in the pool and in either selection.
     """
 
@@ -78,7 +80,7 @@ def compare_runs(first: str | os.PathLike[str], second: str | os.PathLike[str]) 
 
     Cost: reading both score sheets, O(N log N).
     """
-    a, b = open_finished(Path(first)), open_finished(Path(second))
+    a, b = open_selected(Path(first)), open_selected(Path(second))
     _check_same_pool(a, b)
     in_a, in_b = _selected(a), _selected(b)
     both, either = int((in_a & in_b).sum()), int((in_a | in_b).sum())
@@ -99,7 +101,7 @@ def compare_runs(first: str | os.PathLike[str], second: str | os.PathLike[str]) 
     )
 
 
-def _check_same_pool(a: FinishedRun, b: FinishedRun) -> None:
+def _check_same_pool(a: Run, b: Run) -> None:
     if len(a.sheet) != len(b.sheet):
         raise RunError(
             f"`{a.path}` is of {len(a.sheet):,} samples, `{b.path}` of {len(b.sheet):,}: these are "
@@ -116,47 +118,63 @@ def _check_same_pool(a: FinishedRun, b: FinishedRun) -> None:
         )
 
 
-def _selected(run: FinishedRun) -> NDArray[np.bool_]:
+def _selected(run: Run) -> NDArray[np.bool_]:
     return run.sheet["ds2_selected"].to_numpy().astype(np.bool_)
 
 
-def _settings(a: FinishedRun, b: FinishedRun) -> dict[str, tuple[Any, Any]]:
-    """What was asked for, and found by, differently."""
-    told = [
-        {
-            **run.report["settings"],
-            "features": f"{run.report['features']['space']}: {run.report['features']['source']}",
-            "scores": run.report["scores"]["source"],
-        }
-        for run in (a, b)
+def _settings(a: Run, b: Run) -> dict[str, tuple[Any, Any]]:
+    """What was asked for, and found by, differently.
+
+    Of runs by different strategies, what only one of them has is left out, but for the options of
+    the strategy itself.
+    """
+    told = [_told(run) for run in (a, b)]
+    alike = told[0]["strategy"] == told[1]["strategy"]
+    names = [
+        name
+        for name in dict.fromkeys((*told[0], *told[1]))
+        if alike or (name in told[0] and name in told[1]) or "." in name
     ]
-    names = list(dict.fromkeys((*told[0], *told[1])))
     pairs = {name: (told[0].get(name), told[1].get(name)) for name in names}
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
 
-def _reasons(run: FinishedRun, rows: NDArray[np.bool_]) -> dict[str, int]:
+def _told(run: Run) -> dict[str, Any]:
+    report, found = run.report, {"strategy": "ds2", **run.report["settings"]}
+    if "features" in report:
+        found["features"] = f"{report['features']['space']}: {report['features']['source']}"
+    if "scores" in report:
+        found["scores"] = report["scores"]["source"]
+    return found
+
+
+def _reasons(run: Run, rows: NDArray[np.bool_]) -> dict[str, int]:
     """Why a run left these rows, the most frequent reason first."""
     found = Counter(run.sheet["ds2_reason"].filter(_mask(rows)).to_list())
     return {reason or "nothing was to be selected": count for reason, count in found.most_common()}
 
 
-def _listed(
-    a: FinishedRun, b: FinishedRun, rows: NDArray[np.bool_], *, by: FinishedRun
-) -> list[dict[str, Any]]:
-    """The best ranked of these rows, with what either run says of them, `(A, B)` each."""
-    import polars as pl
+def _listed(a: Run, b: Run, rows: NDArray[np.bool_], *, by: Run) -> list[dict[str, Any]]:
+    """The best ranked of these rows, with what either run says of them, `(A, B)` each.
 
-    columns = ("score", "score_curated", "score_expected", "rank", "reason")
+    `ranked_by` is the expected score, or the score of a strategy; null what a run does not have.
+    """
+    columns = ("score", "score_curated", "score_expected", "ranked_by", "rank", "reason")
     best = by.sheet.filter(_mask(rows)).sort("ds2_rank").head(LISTED)["ds2_index"].to_list()
-    sheets = [
-        run.sheet[best].select(pl.col(f"ds2_{name}").alias(name) for name in columns).to_dicts()
-        for run in (a, b)
-    ]
+    sheets = []
+    for run in (a, b):
+        shown = run.sheet[best].with_columns(ds2_ranked_by=_ranked_by(run))
+        sheets.append(
+            [{name: row.get(f"ds2_{name}") for name in columns} for row in shown.to_dicts()]
+        )
     return [
         {"row": row, **{name: (left[name], right[name]) for name in columns}}
         for row, left, right in zip(best, *sheets, strict=True)
     ]
+
+
+def _ranked_by(run: Run) -> str:
+    return "ds2_score_expected" if isinstance(run, FinishedRun) else "ds2_strategy_score"
 
 
 def _mask(rows: NDArray[np.bool_]) -> pl.Series:
@@ -165,14 +183,17 @@ def _mask(rows: NDArray[np.bool_]) -> pl.Series:
     return pl.Series(rows)
 
 
-def _scores(a: FinishedRun, b: FinishedRun) -> dict[str, Any]:
+def _scores(a: Run, b: Run) -> dict[str, Any]:
     """How the scores of samples rated in both differ.
 
     `rated`: how many there are. `rated_differently`, `curated_differently`: of another class (null
     where the numbers of classes differ). `mean_shift`: mean of B's expected score less A's.
     `largest_shift`: the largest change of an expected score, and its `row`. `spearman`: rank
-    correlation of the expected scores.
+    correlation of the scores by which they rank. Where a strategy selected, whose scores have a
+    scale of their own, only the last is known.
     """
+    if not (isinstance(a, FinishedRun) and isinstance(b, FinishedRun)):
+        return _strategy_scores(a, b)
     same = len(a.report["scores"]["classes"]) == len(b.report["scores"]["classes"])
     columns = [
         tuple(run.sheet[f"ds2_{name}"].cast(float).fill_null(np.nan).to_numpy() for run in (a, b))
@@ -193,10 +214,22 @@ def _scores(a: FinishedRun, b: FinishedRun) -> dict[str, Any]:
     }
 
 
-def _transition(a: FinishedRun, b: FinishedRun) -> dict[str, Any] | None:
+def _strategy_scores(a: Run, b: Run) -> dict[str, Any]:
+    first, second = (
+        run.sheet[_ranked_by(run)].cast(float).fill_null(np.nan).to_numpy() for run in (a, b)
+    )
+    unknown = ("rated_differently", "curated_differently", "mean_shift", "largest_shift", "row")
+    return {
+        "rated": int((~np.isnan(first) & ~np.isnan(second)).sum()),
+        **dict.fromkeys(unknown),
+        "spearman": jsonable(spearman(first, second)),
+    }
+
+
+def _transition(a: Run, b: Run) -> dict[str, Any] | None:
     """T and p of B less those of A, the largest difference in T, and the noise shares."""
     parts = [run.report for run in (a, b)]
-    if any("transition" not in part for part in parts):
+    if any("transition" not in part or "scores" not in part for part in parts):
         return None
     T, p = ([np.array(part["transition"][name]) for part in parts] for name in ("T", "p"))
     if T[0].shape != T[1].shape:
@@ -211,7 +244,7 @@ def _transition(a: FinishedRun, b: FinishedRun) -> dict[str, Any] | None:
     }
 
 
-def _shares(a: FinishedRun, b: FinishedRun) -> list[dict[str, Any]]:
+def _shares(a: Run, b: Run) -> list[dict[str, Any]]:
     """Group shares of every column that both reports tell of, and of the lengths."""
     told = [run.report.get("figures", {}).get("shares", {}) for run in (a, b)]
     if not all(told):

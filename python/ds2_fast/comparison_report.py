@@ -33,8 +33,10 @@ def print_comparison(found: RunComparison, console: Console) -> None:
     console.print("\n[bold]Selection[/bold]")
     for line in overlap_lines(found):
         console.print(f"  {line}", markup=False)
-    console.print("\n[bold]Scores[/bold]")
-    for line in score_lines(found):
+    lines = list(score_lines(found))
+    if lines:
+        console.print("\n[bold]Scores[/bold]")
+    for line in lines:
         console.print(f"  {line}", markup=False)
     if found.transition is not None and found.transition["largest"] >= FAINT:
         console.print(_transition_table(found.transition))
@@ -83,7 +85,8 @@ def score_lines(found: RunComparison) -> Iterator[str]:
             f"{scores['largest_shift']:+.2f} at most (row {scores['row']})"
         )
     if scores["spearman"] is not None:
-        yield f"rank correlation of the expected scores {scores['spearman']:.3f}"
+        which = "expected scores" if scores["mean_shift"] is not None else "scores they rank by"
+        yield f"rank correlation of the {which} {scores['spearman']:.3f}"
     if found.transition is not None:
         shares = [
             "-" if share is None else f"{share:.0%}" for share in found.transition["noise_share"]

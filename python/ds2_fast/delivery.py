@@ -110,20 +110,24 @@ class Delivery:
     ) -> None:
         from ds2_fast.pool import write_dataset, write_subset
 
-        indices, cards = chosen_rows(sheet), _named(self.card, tuple(report["selection"]["sizes"]))
+        indices, cards = chosen_rows(sheet), _named(self.card, tuple(report["settings"]["n"]))
         columns = self._columns(line, pool, sheet, indices) if files or cards else []
         for size in sorted({*files, *cards}):
             rows, file = indices[:size], files.get(size)
             added = added_columns(sheet)[rows] if self.add_columns else None
             name = str(file or cards[size].with_suffix(""))
-            subset = Subset(size, columns, self.to, name, self.is_folder)
+            subset = Subset(len(rows), columns, self.to, name, self.is_folder)
             card = write_card(report, line.run.manifest, subset)
             if file is not None and self.is_folder:
                 write_dataset(pool, rows, file, card=card, add_columns=added, to=self.to)
             elif file is not None:
                 write_subset(pool, rows, file, add_columns=added, to=self.to)
             if file is not None:
-                line.narrator.done("wrote", f"{size:,} samples to {file}")
+                line.narrator.done("wrote", f"{len(rows):,} samples to {file}")
+            if len(rows) < size and len(files) > 1:
+                line.narrator.warn(
+                    f"`{file}` is named for {size:,} samples, and holds the {len(rows):,} there are"
+                )
             if size in cards:
                 with atomic_path(cards[size]) as temporary:
                     temporary.write_text(card, "utf-8", newline="\n")

@@ -24,23 +24,25 @@ from ds2_fast.noise import read_noise
 from ds2_fast.panel import analyze_raters, raters_named
 from ds2_fast.presets import PRESETS, Preset, PresetName, check_neighbors, neighbors_counted
 from ds2_fast.progress import QUIET, Narrator
-from ds2_fast.provenance import record_provenance
+from ds2_fast.provenance import record_provenance, record_strategy
 from ds2_fast.quotas import read_groups
+from ds2_fast.rater_report import calibration_of
 from ds2_fast.result import Result
 from ds2_fast.rundir import write_json
 from ds2_fast.safeguards import Fill, Safeguards
 from ds2_fast.scoring import Rater
 from ds2_fast.sizes import parse_sizes
 from ds2_fast.source import open_pool
-from ds2_fast.strategies import IS_DS2, Inputs
+from ds2_fast.strategies import IS_DS2, Inputs, Plan
 from ds2_fast.strategy_line import (
     Given,
+    check_sizes,
     check_strict,
     choose_by,
     curates,
     plan_strategy,
-    record_inputs,
 )
+from ds2_fast.strategy_record import record_inputs, strategy_settings
 from ds2_fast.strategy_report import strategy_report
 from ds2_fast.terminal import duration
 
@@ -180,22 +182,24 @@ def select(
             `fill` or `min_share` lies outside its range.
     """
     defaults, columns = _preset(preset), raters_named(score_col)
-    of_ds2 = {
-        "dedup": dedup is not None,
-        "fill": fill != "longtail",
-        "mix": bool(mix),
-        "min_share": min_share != 0,
-        "keep_outliers": keep_outliers,
-        "budget": budget is not None,
-        "preset": preset != "default",
-        "atlas": atlas is not None,
-    }
-    of_curation = {
-        "curation": curation is not None,
-        "noise_share": noise_share is not None,
-        "second_rater": second_rater is not None,
-        "audit": audit is not None,
-    }
+    plan = plan_strategy(
+        strategy,
+        strategy_options,
+        Given.of(
+            curate,
+            dedup=dedup,
+            fill=fill,
+            mix=mix,
+            min_share=min_share,
+            keep_outliers=keep_outliers,
+            budget=budget,
+            preset=preset,
+            curation=curation,
+            noise_share=noise_share,
+            second_rater=second_rater,
+            audit=audit,
+        ),
+    )
     if strategy == "ds2-raw" and curation is None:
         curation = "none"
     curation = curation or defaults.curation
@@ -209,16 +213,7 @@ def select(
             f"the pool is small: {k} neighbors of each sample are counted instead of {defaults.k}"
         )
     sizes = parse_sizes(n, len(pool))
-    plan = plan_strategy(
-        strategy,
-        strategy_options,
-        Given(
-            curate,
-            tuple(name for name, given in of_ds2.items() if given),
-            tuple(name for name, given in of_curation.items() if given),
-        ),
-        sizes,
-    )
+    check_sizes(plan, sizes)
     groups = None if pool.groups is None else read_groups(pool.groups)
     safeguards.check(preset=preset, sizes=sizes, groups=groups)
     delivery = Delivery(output, add_columns, to, card, atlas)
@@ -250,7 +245,7 @@ def select(
         "budget": budget,
         "seed": seed,
         **({"score_col": columns} if len(columns) > 1 else {}),
-        **({} if strategy == "ds2" else {"strategy": plan.to_dict(), "curate": curate}),
+        **({} if strategy == "ds2" else {"strategy": strategy}),
     }
     # Before anything is paid for or embedded.
     source = read_noise(
@@ -278,7 +273,7 @@ def select(
     )
     recipe = Recipe(curation, k, defaults.longtail, knn, recall, seed, threads)
     with open_line(folder, narrator) as line:
-        found: Analysis | None = None
+        found: Analysis | None
         if strategy in IS_DS2:
             gathered = gather(line, pool, wanted, source, pool_options)
             found = analyze_raters(line, gathered.rated, gathered.features, recipe, gathered.noise)
@@ -302,13 +297,19 @@ def select(
         else:
             inputs = Inputs(line, pool, wanted, recipe, source, curated=curate)
             choice = choose_by(
-                line, plan, inputs, n=max(sizes), strict=strict, starting=(REPORT, PAGE)
+                line,
+                plan,
+                inputs,
+                n=max(sizes),
+                strict=strict,
+                mapped=atlas is not None,
+                starting=(REPORT, PAGE),
             )
             record_inputs(line, pool, inputs, pool_options)
-            report = strategy_report(pool, plan, inputs, choice, settings)
-            _keep(line, report, config=config)
-            if inputs.has("analysis"):
-                found = inputs.analysis
+            asked_for = {**settings, "scale": scale}
+            report = _strategy_report(line, plan, inputs, choice, asked_for, config=config)
+            record_strategy(line.run, pool, wanted, inputs, plan, audit=audit, report=REPORT)
+            found = inputs.found
         indices = chosen_rows(choice.sheet)
         delivery.write(line, pool, choice, report=report, files=files)
         _draw(line, pool, report, html=html and folder is not None)
@@ -336,11 +337,25 @@ def _report(
     config: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """Write down every number of the run."""
-    from ds2_fast.rater_report import calibration_of
     from ds2_fast.report import build_report
 
     report = build_report(pool, found, choice, settings)
-    line.run.manifest["calibration"] = calibration_of(report)
+    _keep(line, report, config=config)
+    return report
+
+
+def _strategy_report(
+    line: Line,
+    plan: Plan,
+    inputs: Inputs,
+    choice: Choice,
+    asked: dict[str, Any],
+    *,
+    config: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    """Write down every number of a run that another strategy selected."""
+    settings = strategy_settings(asked, plan, inputs)
+    report = strategy_report(inputs.pool, plan, inputs, choice, settings)
     _keep(line, report, config=config)
     return report
 
@@ -348,6 +363,8 @@ def _report(
 def _keep(line: Line, report: dict[str, Any], *, config: Mapping[str, Any] | None) -> None:
     """Keep the report, and in the manifest what was asked for."""
     line.run.manifest["settings"] = report["settings"]
+    if "calibration" in report or "raters" in report:
+        line.run.manifest["calibration"] = calibration_of(report)
     line.run.manifest.pop("config", None)
     if config:
         line.run.manifest["config"] = dict(config)
@@ -358,7 +375,7 @@ def _keep(line: Line, report: dict[str, Any], *, config: Mapping[str, Any] | Non
 def _draw(line: Line, pool: Pool, report: dict[str, Any], *, html: bool) -> None:
     """Draw the report, or see that none is left of a run before."""
     file = line.run.path / PAGE
-    if not html or "strategy" in report:
+    if not html:
         file.unlink(missing_ok=True)
         return
     from ds2_fast.page import write_page

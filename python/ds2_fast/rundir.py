@@ -72,10 +72,18 @@ class Stage(Generic[T]):
 
 @dataclass
 class RunDir:
-    """An open, locked run directory. Make one with `open_run`."""
+    """An open, locked run directory. Make one with `open_run`.
+
+    Attributes:
+        path: the folder.
+        manifest: its manifest.
+        used: the stages that were run or loaded since it was opened, in order; the manifest may
+            know others, of an earlier run in the same folder.
+    """
 
     path: Path
     manifest: dict[str, Any] = field(default_factory=dict)
+    used: list[str] = field(default_factory=list)
 
     def stage(
         self,
@@ -102,6 +110,8 @@ class RunDir:
         finals = tuple(self.path / file for file in artifact.files)
         entry = self.manifest["stages"].get(name)
         spoiled = False
+        if name not in self.used:
+            self.used.append(name)
         if entry and entry["key"] == key and all(file.is_file() for file in finals):
             # Hashed each time (about 1 GB/s): what follows builds on this digest.
             if digest_files(finals) == entry["digest"]:

@@ -95,11 +95,16 @@ def score_sheet(
         stands_for[chosen.distinct.dropped] = chosen.distinct.stands_for
         columns["ds2_duplicate_of"] = pl.Series(stands_for).replace(NO_ROW, None)
     columns["projection_x"], columns["projection_y"] = projection.places.T
-    columns["neighbors"] = _nearest(graph)
+    columns["neighbors"] = nearest_of(graph)
     return pl.DataFrame(columns)
 
 
-def _nearest(graph: Neighbors) -> pl.Series:
+def nearest_of(graph: Neighbors) -> pl.Series:
+    """Give the column `neighbors` of a sheet: the 10 nearest samples and their distances.
+
+    Args:
+        graph: the neighbors of every sample.
+    """
     import polars as pl
 
     near = slice(0, min(NEIGHBORS_SHOWN, graph.indices.shape[1]))

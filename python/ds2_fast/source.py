@@ -207,6 +207,12 @@ def _given(run: Path, manifest: Mapping[str, Any], stored: Mapping[str, Any]) ->
 
 def _part(run: Path, manifest: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     part = manifest.get(name)
+    strategy = manifest["stages"].get("selection", {}).get("params", {}).get("name")
+    if part is None and name == "features" and strategy is not None:
+        raise RunError(
+            f"`{run}` has no features: its strategy `{strategy}` did not look at any",
+            f"make some with `ds2-fast embed POOL --run-dir {run}`",
+        )
     if not isinstance(part, Mapping):
         raise RunError(f"`{run}` does not tell of its {name}: it was not run to there", AGAIN)
     return part

@@ -12,8 +12,10 @@ import numpy as np
 from ds2_fast import artifacts
 from ds2_fast.choice import Choice
 from ds2_fast.errors import PoolError, TrustError
-from ds2_fast.source import record_pool, record_source
+from ds2_fast.scoresheet import nearest_of
 from ds2_fast.strategies import IS_DS2, Inputs, Outcome, Plan, parse_strategy, run_plan
+from ds2_fast.strategies.strategy import AT, BELOW
+from ds2_fast.strategy_record import forget_result
 from ds2_fast.terminal import duration
 
 if TYPE_CHECKING:
@@ -25,6 +27,20 @@ if TYPE_CHECKING:
     from ds2_fast.pool import Pool
     from ds2_fast.progress import Progress
     from ds2_fast.trust import Trust
+
+
+_OF_DS2 = {
+    "dedup": None,
+    "fill": "longtail",
+    "mix": None,
+    "min_share": 0.0,
+    "keep_outliers": False,
+    "budget": None,
+    "preset": "default",
+}
+"""Options that belong to the line of DS2, with their defaults."""
+
+_OF_CURATION = ("curation", "noise_share", "second_rater", "audit")
 
 
 @dataclass(frozen=True)
@@ -41,21 +57,30 @@ class Given:
     of_ds2: tuple[str, ...]
     of_curation: tuple[str, ...]
 
+    @classmethod
+    def of(cls, curate: bool, **options: object) -> Given:
+        """See which options were given.
 
-def plan_strategy(
-    name: str, options: Mapping[str, Any] | None, given: Given, sizes: tuple[int, ...]
-) -> Plan:
+        Args:
+            curate: correct the scores first.
+            options: values of all those in `_OF_DS2` and `_OF_CURATION`.
+        """
+        of_ds2 = [name for name, usual in _OF_DS2.items() if (options[name] or usual) != usual]
+        of_curation = [name for name in _OF_CURATION if options[name] is not None]
+        return cls(curate, tuple(of_ds2), tuple(of_curation))
+
+
+def plan_strategy(name: str, options: Mapping[str, Any] | None, given: Given) -> Plan:
     """Read the strategy that is asked for, and refuse what does not go with it.
 
     Args:
         name: of the strategy.
         options: its options.
         given: what else was asked for.
-        sizes: samples to select.
 
     Raises:
-        PoolError: an unknown strategy or option, an option that has no use, or several sizes where
-            the choice for one is no part of that for another.
+        PoolError: an unknown strategy or option, or an option that has no use.
+        RunError: the strategy is another package's, and cannot be loaded.
     """
     plan = parse_strategy(name, options)
     if name in IS_DS2:
@@ -86,14 +111,28 @@ def plan_strategy(
             f"`{name}` takes them as they are",
             "add `--curate`, or leave it out",
         )
+    return plan
+
+
+def check_sizes(plan: Plan, sizes: tuple[int, ...]) -> None:
+    """See that a strategy can choose so many samples.
+
+    Args:
+        plan: the strategy; DS2 itself takes any.
+        sizes: samples to select.
+
+    Raises:
+        PoolError: none is said, or several where the choice for one is no part of that for another.
+    """
+    if plan.name in IS_DS2:
+        return
     if not sizes:
-        raise PoolError(f"the strategy `{name}` needs to know how many to choose", "give `-n`")
+        raise PoolError(f"the strategy `{plan.name}` needs to know how many to choose", "give `-n`")
     if len(sizes) > 1 and not plan.nested:
         raise PoolError(
-            f"what the strategy `{name}` chooses depends on n, so its subsets are not nested",
+            f"what the strategy `{plan.name}` chooses depends on n, so its subsets are not nested",
             "give one `-n` at a time",
         )
-    return plan
 
 
 def curates(plan: Plan, curate: bool) -> bool:
@@ -125,6 +164,7 @@ def choose_by(
     *,
     n: int,
     strict: bool,
+    mapped: bool,
     starting: tuple[str, ...],
 ) -> Choice:
     """Let a strategy choose, and keep its score sheet.
@@ -137,6 +177,7 @@ def choose_by(
         inputs: the pool.
         n: how many are wanted.
         strict: stop if the trust check says not to curate.
+        mapped: lay the pool out on a map, with neighbors, whatever the strategy looked at.
         starting: names of the files that tell of the choice before, removed when a new one is made.
 
     Raises:
@@ -149,16 +190,21 @@ def choose_by(
     with ExitStack() as shown:
         inputs.progress = _shown_late(line, shown)
         outcome = run_plan(plan, inputs, n)
-    choice = Choice(strategy_sheet(inputs.pool, outcome), account_for(plan, outcome))
-    for name in starting:
-        (line.run.path / name).unlink(missing_ok=True)
-    line.run.forget("selection")
+    sheet = strategy_sheet(inputs.pool, outcome)
+    choice = Choice(_with_map(sheet, inputs, mapped=mapped), account_for(plan, outcome))
+    forget_result(line, starting)
     line.run.stage(
         "selection",
         artifacts.SELECTION,
         lambda: choice,
         inputs={"texts": inputs.pool.digest()},
-        params={"n": n, "seed": inputs.seed, "curate": inputs.curated, **plan.to_dict()},
+        params={
+            "n": n,
+            "seed": inputs.seed,
+            "curate": inputs.curated,
+            "mapped": mapped,
+            **plan.to_dict(),
+        },
     )
     line.narrator.done(
         "selection",
@@ -193,7 +239,8 @@ def strategy_sheet(pool: Pool, outcome: Outcome) -> pl.DataFrame:
     """Gather what a strategy found of every sample, in pool order.
 
     Columns: `ds2_index`, `ds2_id` (if the pool has ids), `ds2_strategy_score` (null = none),
-    `ds2_rank` (1 = best; null = not chosen), `ds2_selected`, `ds2_reason`.
+    `ds2_rank` (1 = best; null = not chosen), `ds2_selected`, `ds2_reason`. A run that looked at
+    features adds `projection_x`, `projection_y`, and at neighbors `neighbors`.
 
     Args:
         pool: the pool.
@@ -204,11 +251,14 @@ def strategy_sheet(pool: Pool, outcome: Outcome) -> pl.DataFrame:
     rows = len(pool)
     rank = np.zeros(rows, dtype=np.uint32)
     rank[outcome.rows] = np.arange(1, len(outcome.rows) + 1, dtype=np.uint32)
-    words = np.array(["no score", outcome.left, "filtered out", "selected"])
+    words = np.array(["no score", outcome.left, "filtered out", "selected", BELOW, AT])
     code = np.zeros(rows, dtype=np.int64)
     code[outcome.order] = 1
+    code[outcome.below] = 4
     code[~outcome.kept] = 2
     code[outcome.rows] = 3
+    cut = outcome.scores[outcome.rows].min()
+    code[(words[code] == BELOW) & (outcome.scores == cut)] = 5
     columns: dict[str, object] = {"ds2_index": np.arange(rows, dtype=np.uint32)}
     if pool.ids is not None:
         columns["ds2_id"] = pool.ids
@@ -219,6 +269,16 @@ def strategy_sheet(pool: Pool, outcome: Outcome) -> pl.DataFrame:
         "ds2_reason": pl.Series(words[code]),
     }
     return pl.DataFrame(columns)
+
+
+def _with_map(sheet: pl.DataFrame, inputs: Inputs, *, mapped: bool) -> pl.DataFrame:
+    """Add what a viewer looks at, as in the score sheet of DS2: places and neighbors."""
+    if not mapped and not inputs.has("features"):
+        return sheet
+    x, y = inputs.projection.places.T
+    graph = inputs.neighbors(inputs.recipe.k) if mapped and inputs.graph is None else inputs.graph
+    near = {} if graph is None else {"neighbors": nearest_of(graph)}
+    return sheet.with_columns(projection_x=x, projection_y=y, **near)
 
 
 def account_for(plan: Plan, outcome: Outcome) -> dict[str, Any]:
@@ -236,24 +296,3 @@ def account_for(plan: Plan, outcome: Outcome) -> dict[str, Any]:
         "selected": len(outcome.rows),
         "why_fewer": outcome.why_fewer,
     }
-
-
-def record_inputs(
-    line: Line, pool: Pool, inputs: Inputs, options: Mapping[str, Any] | None
-) -> None:
-    """Write down the pool of a strategy's run, and the features it looked at, if any.
-
-    Args:
-        line: the run.
-        pool: its pool.
-        inputs: what the strategy looked at.
-        options: how the pool was read.
-    """
-    if inputs.has("features"):
-        record_source(line, pool, options, inputs.features)
-    else:
-        record_pool(line, pool, options)
-        line.run.manifest.pop("features", None)
-    # Of the run before, in the same folder.
-    for part in ("calibration", "graph", "provenance"):
-        line.run.manifest.pop(part, None)

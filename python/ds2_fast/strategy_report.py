@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ds2_fast import _core
-from ds2_fast.figures.length import compare_lengths
-from ds2_fast.figures.shares import share_groups, share_lengths
+from ds2_fast.figures.choice import gather_choice_figures
+from ds2_fast.rater_report import report_panel, report_rater
+from ds2_fast.strategies.description import describe
+from ds2_fast.terminal import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from ds2_fast.analysis import Analysis
     from ds2_fast.choice import Choice
+    from ds2_fast.features import Features
     from ds2_fast.pool import Pool
-    from ds2_fast.strategies import Inputs, Plan
+    from ds2_fast.strategies import Inputs, Plan, Strategy
 
 
 def strategy_report(
@@ -36,11 +38,10 @@ def strategy_report(
     """
     import polars as pl
 
-    sheet = choice.sheet
-    selected = sheet["ds2_selected"].to_numpy().astype(np.bool_)
-    lengths = pool.text.str.len_chars().to_numpy().astype(np.int64)
+    sheet, found = choice.sheet, inputs.found
+    features = inputs.features if inputs.has("features") else None
     chosen = sheet.filter(pl.col("ds2_selected"))["ds2_strategy_score"]
-    reasons = dict(sheet.group_by("ds2_reason").len().sort("len", descending=True).iter_rows())
+    reasons = sheet.group_by("ds2_reason").len()
     return {
         "ds2_fast": _core.__version__,
         "settings": dict(settings),
@@ -50,38 +51,52 @@ def strategy_report(
             "schema": pool.schema.name,
         },
         "strategy": {
-            **plan.to_dict(),
-            "sources": [part.source for part in plan.parts],
-            "needs": [part.needs for part in plan.parts],
-            "curated": inputs.has("analysis"),
-            "space": inputs.features.space if inputs.has("features") else None,
+            "name": plan.name,
+            "parts": [
+                {**part, **_about(own)}
+                for part, own in zip(plan.to_dict()["parts"], plan.parts, strict=True)
+            ],
+            "curated": found is not None,
         },
+        **({} if features is None else {"features": _space(features)}),
+        **(_curation(found) if found is not None else {}),
         "selection": {
-            "sizes": [min(size, len(chosen)) for size in settings["n"]],
+            "sizes": sorted({min(size, len(chosen)) for size in settings["n"]}),
             "means": {
                 "strategy_score": {
                     "pool": sheet["ds2_strategy_score"].mean(),
                     "selected": chosen.mean(),
                 }
             },
-            "reasons": reasons,
+            "reasons": dict(reasons.sort("len", "ds2_reason", descending=[True, False]).rows()),
             **choice.account,
         },
-        "figures": {
-            # No classes: a strategy need not look at ratings.
-            "length": compare_lengths(
-                lengths,
-                np.zeros(len(pool), dtype=np.int8),
-                selected,
-                num_classes=1,
-                seed=settings["seed"],
-            ),
-            "shares": {
-                "groups": share_groups(pool, selected),
-                "length": share_lengths(lengths, selected),
-            },
-        },
+        "figures": gather_choice_figures(
+            pool,
+            sheet,
+            explained=inputs.projection.explained if inputs.has("projection") else None,
+            seed=settings["seed"],
+        ),
     }
+
+
+def _about(part: Strategy) -> dict[str, Any]:
+    """What a part says of itself, but for its name and options."""
+    told = describe(type(part))
+    return {name: told[name] for name in ("title", "text", "source", "needs")}
+
+
+def _space(features: Features) -> dict[str, Any]:
+    return {
+        "space": features.space,
+        "source": features.source,
+        "dimensions": int(features.rows.shape[1]),
+        "comparison": features.comparison and features.comparison.to_dict(),
+    }
+
+
+def _curation(found: Analysis) -> dict[str, Any]:
+    return report_rater(found) if found.panel is None else report_panel(found.panel)
 
 
 def print_strategy_report(
@@ -116,10 +131,25 @@ def print_strategy_report(
         console.print(
             f"  median length {middle[0]} characters, of a random draw {middle[1]}", markup=False
         )
+    if report["strategy"]["curated"]:
+        _print_trust(report, console)
     if files or run_dir is not None:
         console.print("\n[bold]Files[/bold]")
     for file in files:
         console.print(f"  {file}", markup=False)
+    if run_dir is not None and (run_dir / "report.html").is_file():
+        console.print(
+            f"  {run_dir / 'report.html'}: all of this and more, for a browser", markup=False
+        )
     if run_dir is not None:
         parts = "scores.parquet (every sample), report.json, manifest.json"
         console.print(f"  {run_dir}{os.sep} with {parts}", markup=False)
+
+
+def _print_trust(report: Mapping[str, Any], console: Console) -> None:
+    """Whether the curated scores that it looked at are to be trusted."""
+    for rater in report.get("raters", [report]):
+        of = f" for {rater['rater']}" if "rater" in rater else ""
+        console.print(f"\n[bold]Trust check{of}: {rater['trust']['verdict']}[/bold]")
+        for line in rater["trust"]["words"]:
+            console.print(f"  {printable(line)}", markup=False)

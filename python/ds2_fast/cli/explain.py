@@ -41,8 +41,16 @@ def explain(run: Path, row: int | None, id_: str | None, k: int, as_json: bool) 
         return
     from rich.console import Console
 
+    from ds2_fast.explaining import ChoiceExplanation
+    from ds2_fast.explaining.choice import lay_out_choice
     from ds2_fast.explaining.layout import lay_out
 
     console = Console(highlight=False, soft_wrap=True)
-    for style, line in lay_out(found, console.width if console.is_terminal else _WIDTH):
+    width = console.width if console.is_terminal else _WIDTH
+    lines = (
+        lay_out_choice(found, width)
+        if isinstance(found, ChoiceExplanation)
+        else lay_out(found, width)
+    )
+    for style, line in lines:
         console.print(line, style=style or None, markup=False)

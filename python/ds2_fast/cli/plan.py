@@ -22,6 +22,7 @@ from ds2_fast.cli.safety_options import safety_options
 from ds2_fast.cli.sections import SectionedCommand
 from ds2_fast.cli.select import select
 from ds2_fast.cli.settings import OPTION
+from ds2_fast.cli.strategy_options import take_options
 
 
 @click.command(cls=SectionedCommand)
@@ -50,15 +51,22 @@ def plan(
     Examples:
       ds2-fast plan pool.parquet --score-col rating -n 10000
       ds2-fast plan pool.jsonl --model gpt-4o-mini -n 5% --json
+      ds2-fast plan pool.parquet --strategy deita -n 1000
     """
     from ds2_fast.planning import plan_run
 
     rating_options = {name: options.pop(name) for name in OPTION_NAMES}
+    strategy_options = take_options(options)
     # What decides only how a run is told or written decides nothing here.
     known = signature(plan_run).parameters
     said = {name: value for name, value in options.items() if name in known}
     found = plan_run(
-        list(pool), n, pool_options=pool_options, rating_options=rating_options, **said
+        list(pool),
+        n,
+        pool_options=pool_options,
+        rating_options=rating_options,
+        strategy_options=strategy_options,
+        **said,
     )
     click.echo(json.dumps(found.to_dict(), allow_nan=False) if as_json else found.describe())
 

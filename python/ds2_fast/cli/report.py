@@ -14,6 +14,8 @@ from ds2_fast.errors import RunError
 PARTS = {"pool", "scores", "selection"}
 RATERS = ({"transition", "curation", "trust"}, {"raters", "agreement", "partly_rated"})
 """Of one rater, or of several."""
+STRATEGY = {"pool", "strategy", "selection", "figures"}
+"""Of a run that another strategy selected."""
 
 
 @click.command()
@@ -67,7 +69,8 @@ def _read(file: Path) -> dict[str, Any]:
         found = json.loads(file.read_bytes())
     except ValueError:
         found = None
-    if not isinstance(found, dict) or not any(found.keys() >= PARTS | part for part in RATERS):
+    kinds = (*(PARTS | part for part in RATERS), STRATEGY)
+    if not isinstance(found, dict) or not any(found.keys() >= kind for kind in kinds):
         raise RunError(
             f"`{file}` is damaged", "run the same `ds2-fast select` again: it takes a second or two"
         )

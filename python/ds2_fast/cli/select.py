@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from typing import Any
 
 import click
@@ -23,6 +24,7 @@ from ds2_fast.cli.sections import SectionedCommand
 from ds2_fast.cli.settings import settings_of
 from ds2_fast.cli.strategy_options import strategy_options, take_options
 from ds2_fast.progress import Narrator
+from ds2_fast.strategies import IS_DS2
 
 
 @click.command(cls=SectionedCommand)
@@ -85,6 +87,9 @@ def select(
     rating_options = {name: options.pop(name) for name in OPTION_NAMES}
     strategy_options = take_options(options)
     if dry_run:
+        if options["strategy"] not in IS_DS2:
+            _tell_strategy(pool, n, pool_options, rating_options, strategy_options, options)
+            return
         _tell_plan(pool, pool_options, rating_options, options)
         return
     result = pipeline.select(
@@ -107,6 +112,29 @@ def select(
         files=result.files,
     )
     tell_snippet(emit, options["to"], result.files)
+
+
+def _tell_strategy(
+    pool: tuple[str, ...],
+    n: str,
+    pool_options: dict[str, Any],
+    rating_options: dict[str, Any],
+    strategy_options: dict[str, Any],
+    options: dict[str, Any],
+) -> None:
+    """Say what another strategy would do: it may need no ratings at all."""
+    from ds2_fast.planning import plan_run
+
+    known = signature(plan_run).parameters
+    found = plan_run(
+        list(pool),
+        n,
+        pool_options=pool_options,
+        rating_options=rating_options,
+        strategy_options=strategy_options,
+        **{name: value for name, value in options.items() if name in known},
+    )
+    click.echo(found.describe())
 
 
 def _tell_plan(

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 from typing import Any
 
 import click
 
-from ds2_fast.strategies import (
-    Strategy,
-    find_strategy,
-    option_types,
-    options_of,
-    strategy_names,
-)
+from ds2_fast.errors import RunError
+from ds2_fast.strategies import describe, find_strategy, strategy_names
 
 _ROLE_WORDS = {"filter": "filter", "scorer": "scorer", "rule": "set rule"}
 
@@ -33,36 +27,22 @@ def strategies(name: str | None, as_json: bool) -> None:
       ds2-fast strategies
       ds2-fast strategies deita
     """
-    names = strategy_names() if name is None else [name]
-    found = [_described(find_strategy(each)) for each in names]
+    found = describe(find_strategy(name)) if name else [_said(each) for each in strategy_names()]
     if as_json:
-        click.echo(json.dumps(found if name is None else found[0]))
-    elif name is None:
+        click.echo(json.dumps(found))
+    elif isinstance(found, list):
         _print_table(found)
     else:
-        _print_one(found[0])
+        _print_one(found)
 
 
-def _described(part: type[Strategy]) -> dict[str, Any]:
-    title, _, rest = inspect.cleandoc(part.__doc__ or "").partition("\n\n")
-    types = option_types(part)
-    return {
-        "name": part.name,
-        "title": title.replace("\n", " "),
-        "text": rest,
-        "roles": list(part.roles()),
-        "source": part.source,
-        "needs": part.needs,
-        "options": [
-            {
-                "flag": f"--{each.name.replace('_', '-')}",
-                "type": getattr(types[each.name], "__name__", str(types[each.name])),
-                "default": list(each.default) if isinstance(each.default, tuple) else each.default,
-                "text": each.metadata.get("text", ""),
-            }
-            for each in options_of(part)
-        ],
-    }
+def _said(name: str) -> dict[str, Any]:
+    """Describe one of the list; another package's that is broken does not hide the others."""
+    try:
+        return describe(find_strategy(name))
+    except RunError:
+        told = f"cannot be loaded: `ds2-fast strategies {name}` says why"
+        return {"name": name, "title": told, "roles": [], "broken": True}
 
 
 def _print_table(found: list[dict[str, Any]]) -> None:
@@ -74,6 +54,7 @@ def _print_table(found: list[dict[str, Any]]) -> None:
         table.add_column(title)
     for each in found:
         roles = ", ".join(_ROLE_WORDS[role] for role in each["roles"]) or "the order of the pool"
+        roles = "-" if each.get("broken") else roles
         table.add_row(each["name"], roles, each["title"].rstrip("."))
     console = Console(highlight=False, soft_wrap=True)
     console.width = max(console.width, 160)

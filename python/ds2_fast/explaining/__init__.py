@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from ds2_fast.explaining.choice import ChoiceExplanation
 from ds2_fast.explaining.explanation import Explanation, Heard, Place, Verdict
 from ds2_fast.explaining.sample import explain
 
-__all__ = ["Explanation", "Heard", "Place", "Verdict", "explain"]
+__all__ = ["ChoiceExplanation", "Explanation", "Heard", "Place", "Verdict", "explain"]

@@ -93,9 +93,10 @@ def open_finished(path: Path) -> FinishedRun:
             parts of it were made anew since.
     """
     manifest = read_manifest(path)
+    _check_ds2(path, manifest)
     choice = load(path, manifest, "selection", artifacts.SELECTION)
     graph = load(path, manifest, "neighbors", artifacts.NEIGHBORS)
-    report = _read_report(path)
+    report = _read_whole_report(path)
     named = report["settings"].get("score_col")
     run = FinishedRun(
         path, manifest, report, choice.sheet, graph, (None,) if named is None else tuple(named)
@@ -123,16 +124,39 @@ def load(path: Path, manifest: Mapping[str, Any], name: str, artifact: Artifact[
     return artifact.load(files)
 
 
-def _read_report(path: Path) -> Mapping[str, Any]:
+def _check_ds2(path: Path, manifest: Mapping[str, Any]) -> None:
+    params = manifest["stages"].get("selection", {}).get("params", {})
+    if "parts" in params:
+        raise RunError(
+            f"`{path}` was selected by the strategy `{params['name']}`, and this needs the "
+            "posteriors of DS2",
+            "select from the pool with `--strategy ds2`, which is the default",
+        )
+
+
+def read_report(path: Path) -> Mapping[str, Any]:
+    """Read the report of a finished run.
+
+    Raises:
+        RunError: if it is gone or damaged.
+    """
     file = path / "report.json"
     try:
-        report = json.loads(file.read_bytes())
-        report["settings"], report["scores"]["classes"]
-        report["raters" if "score_col" in report["settings"] else "calibration"]
+        report: Mapping[str, Any] = json.loads(file.read_bytes())
+        report["settings"], report["selection"]
     except (OSError, ValueError, KeyError, TypeError):
         raise RunError(f"`{file}` is gone or damaged", AGAIN) from None
-    found: Mapping[str, Any] = report
-    return found
+    return report
+
+
+def _read_whole_report(path: Path) -> Mapping[str, Any]:
+    report = read_report(path)
+    try:
+        report["scores"]["classes"]
+        report["raters" if "score_col" in report["settings"] else "calibration"]
+    except (KeyError, TypeError):
+        raise RunError(f"`{path / 'report.json'}` is gone or damaged", AGAIN) from None
+    return report
 
 
 def _check_whole(run: FinishedRun) -> None:

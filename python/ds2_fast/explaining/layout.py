@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 TURN_SHOWN, LINES_SHOWN = 480, 12
 """Characters and lines of a turn that are shown."""
 
-_LEAST_TEXT = 30
-_INDENT = "  "
+LEAST_TEXT = 30
+INDENT = "  "
 _OWN = {
     "default": "the expected score in steps of 0.25",
     "paper": "the curated score",
@@ -30,13 +30,13 @@ def lay_out(found: Explanation, width: int) -> Iterator[tuple[str, str]]:
         found: what is explained.
         width: of the terminal, in characters; lines are at most so long where that can be.
     """
-    head = printable(f"{_name(found.row, found.id)}: {_fate(found)}")
-    for line in textwrap.wrap(head, max(width, _LEAST_TEXT)):
+    head = printable(f"{name_sample(found.row, found.id)}: {_fate(found)}")
+    for line in textwrap.wrap(head, max(width, LEAST_TEXT)):
         yield "bold", line
     for role, content in found.turns or ():
         yield "", ""
         yield "dim", f"[{role}]"
-        yield from _shortened(content, width)
+        yield from shorten_turn(content, width)
     for verdict in found.verdicts:
         yield "", ""
         yield from _score(verdict, width)
@@ -48,7 +48,8 @@ def lay_out(found: Explanation, width: int) -> Iterator[tuple[str, str]]:
         yield from _neighbor(heard, found, width)
 
 
-def _name(row: int, id: str | None) -> str:
+def name_sample(row: int, id: str | None) -> str:
+    """Name a sample by its row, and by its id if that says more."""
     return f"row {row}" if id in (None, str(row)) else f"row {row}, id {id}"
 
 
@@ -63,20 +64,20 @@ def _fate(found: Explanation) -> str:
 
 def _score(verdict: Verdict, width: int) -> Iterator[tuple[str, str]]:
     yield "bold", printable(f"Score by {verdict.rater}: {_change(verdict)}")
-    yield from _wrapped(verdict.why, width)
+    yield from wrap_line(verdict.why, width)
     if verdict.score is None and verdict.status not in ("ok", "unrated"):
-        yield "", f"{_INDENT}no rating: {verdict.status}"
+        yield "", f"{INDENT}no rating: {verdict.status}"
     given = [f"{name} {_plain(value)}" for name, value in verdict.criteria.items() if value]
     if given:
-        yield from _wrapped(f"by criterion: {', '.join(given)}", width)
+        yield from wrap_line(f"by criterion: {', '.join(given)}", width)
     yield from _class_table(verdict)
     if verdict.neighbor_k is not None:
         share = "" if verdict.noise_share is None else f"; noise share {verdict.noise_share:.0%}"
         told = f"{verdict.neighbor_k} neighbors heard, each with weight {verdict.beta:g}{share}"
-        yield from _wrapped(told, width)
+        yield from wrap_line(told, width)
     if verdict.noise is not None:
         told = f"expected score {verdict.expected:.4f}; the rating is wrong with probability "
-        yield from _wrapped(f"{told}{verdict.noise:.0%}", width)
+        yield from wrap_line(f"{told}{verdict.noise:.0%}", width)
 
 
 def _change(verdict: Verdict) -> str:
@@ -100,7 +101,7 @@ def _class_table(verdict: Verdict) -> Iterator[tuple[str, str]]:
     if not shown:
         return
     first = max(5, *map(len, verdict.classes))
-    yield "dim", _INDENT + "  ".join(["score".ljust(first), *shown])
+    yield "dim", INDENT + "  ".join(["score".ljust(first), *shown])
     for place in reversed(range(len(verdict.classes))):
         marks = [
             mark
@@ -109,27 +110,27 @@ def _class_table(verdict: Verdict) -> Iterator[tuple[str, str]]:
         ]
         cells = [cells[place].rjust(len(name)) for name, cells in shown.items()]
         mark = f"  < {' and '.join(marks)}" if marks else ""
-        yield "", _INDENT + "  ".join([verdict.classes[place].ljust(first), *cells]) + mark
+        yield "", INDENT + "  ".join([verdict.classes[place].ljust(first), *cells]) + mark
 
 
 def _ranking(found: Explanation, width: int) -> Iterator[tuple[str, str]]:
     yield "bold", "Ranking"
     if len(found.verdicts) > 1 and found.expected is not None:
         told = f"the raters' common score {found.expected:.4f}, their curated scores standardized"
-        yield from _wrapped(told, width)
+        yield from wrap_line(told, width)
     rare = f"rarity {found.long_tail:.4f}: rarer than {found.rarer_than:.1%} of the pool"
-    yield from _wrapped(rare, width)
+    yield from wrap_line(rare, width)
     if found.duplicate_of is not None:
-        yield "", f"{_INDENT}a near duplicate: row {found.duplicate_of} stands for it"
+        yield "", f"{INDENT}a near duplicate: row {found.duplicate_of} stands for it"
     if found.stands_for:
         rows = ", ".join(str(row) for row in found.stands_for)
-        yield from _wrapped(f"stands for its near duplicates: rows {rows}", width)
+        yield from wrap_line(f"stands for its near duplicates: rows {rows}", width)
     if found.bucket is None:
-        yield "", f"{_INDENT}not eligible"
+        yield "", f"{INDENT}not eligible"
         return
-    yield from _wrapped(f"sorted by {_OWN[found.order]} (the bucket), then by rarity", width)
+    yield from wrap_line(f"sorted by {_OWN[found.order]} (the bucket), then by rarity", width)
     own = "this sample" if found.rank is None else f"rank {found.rank:,}, this sample"
-    yield "", f"{_INDENT}{own}: bucket {found.bucket:g}, rarity {found.long_tail:.4f}"
+    yield "", f"{INDENT}{own}: bucket {found.bucket:g}, rarity {found.long_tail:.4f}"
     for what, place in (("last in", found.last_in), ("first out", found.first_out)):
         if place is not None and place.row != found.row:
             yield from _at_cut(what, place, width)
@@ -137,10 +138,11 @@ def _ranking(found: Explanation, width: int) -> Iterator[tuple[str, str]]:
 
 def _at_cut(what: str, place: Place, width: int) -> Iterator[tuple[str, str]]:
     head = f"rank {place.rank:,}, {what}: bucket {place.bucket:g}, rarity {place.long_tail:.4f}"
-    yield "", _INDENT + head
+    yield "", INDENT + head
     yield (
         "dim",
-        _INDENT * 2 + _one_line(f"{_name(place.row, place.id)}  {place.text or ''}", width - 4),
+        INDENT * 2
+        + in_one_line(f"{name_sample(place.row, place.id)}  {place.text or ''}", width - 4),
     )
 
 
@@ -152,33 +154,35 @@ def _neighbor(heard: Heard, found: Explanation, width: int) -> Iterator[tuple[st
     curated = "" if heard.curated is None else f" curated {found.classes[heard.curated]}"
     taken = " selected" if heard.selected else ""
     head = f"{heard.similarity:.4f}  score {given}{curated}{taken}"
-    text = f"{_name(heard.row, heard.id)}  {heard.text or ''}"
-    room = width - len(_INDENT) - len(head) - 2
-    if room >= _LEAST_TEXT:
-        yield "", f"{_INDENT}{head}  {_one_line(text, room)}"
+    text = f"{name_sample(heard.row, heard.id)}  {heard.text or ''}"
+    room = width - len(INDENT) - len(head) - 2
+    if room >= LEAST_TEXT:
+        yield "", f"{INDENT}{head}  {in_one_line(text, room)}"
     else:
-        yield "", _INDENT + head
-        yield "dim", _INDENT * 2 + _one_line(text, width - 4)
+        yield "", INDENT + head
+        yield "dim", INDENT * 2 + in_one_line(text, width - 4)
 
 
-def _wrapped(text: str, width: int) -> Iterator[tuple[str, str]]:
-    for line in textwrap.wrap(text, max(width - len(_INDENT), _LEAST_TEXT)):
-        yield "", _INDENT + line
+def wrap_line(text: str, width: int) -> Iterator[tuple[str, str]]:
+    """Give a text as indented lines, in no style."""
+    for line in textwrap.wrap(text, max(width - len(INDENT), LEAST_TEXT)):
+        yield "", INDENT + line
 
 
-def _shortened(content: str, width: int) -> Iterator[tuple[str, str]]:
-    """The beginning of a turn, its lines as they are, wrapped."""
+def shorten_turn(content: str, width: int) -> Iterator[tuple[str, str]]:
+    """Give the beginning of a turn, its lines as they are, wrapped."""
     lines = []
     for line in _cut(printable(content.strip()), TURN_SHOWN).splitlines():
-        lines += textwrap.wrap(line, max(width - len(_INDENT), _LEAST_TEXT)) or [""]
+        lines += textwrap.wrap(line, max(width - len(INDENT), LEAST_TEXT)) or [""]
     if len(lines) > LINES_SHOWN:
         lines = [*lines[: LINES_SHOWN - 1], "…"]
     for line in lines:
-        yield "", _INDENT + line
+        yield "", INDENT + line
 
 
-def _one_line(text: str, width: int) -> str:
-    return _cut(printable(" ".join(text.split())), max(width, _LEAST_TEXT - len(_INDENT)))
+def in_one_line(text: str, width: int) -> str:
+    """Give the beginning of a text in one line, in what can be printed."""
+    return _cut(printable(" ".join(text.split())), max(width, LEAST_TEXT - len(INDENT)))
 
 
 def _cut(text: str, most: int) -> str:

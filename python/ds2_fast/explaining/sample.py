@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ds2_fast.errors import PoolError
+from ds2_fast.explaining.choice import ChoiceExplanation, explain_choice
+from ds2_fast.explaining.chosen import ChosenRun, open_selected
 from ds2_fast.explaining.explanation import Explanation, Heard, Place
-from ds2_fast.explaining.finished import FinishedRun, open_finished
 from ds2_fast.explaining.verdicts import reach_verdicts
 from ds2_fast.pool_index.ids import Ids
 from ds2_fast.pool_index.samples import Samples
@@ -21,6 +22,7 @@ from ds2_fast.selection import rank_samples
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ds2_fast.explaining.finished import FinishedRun
     from ds2_fast.pool import Pool
 
 SHOWN = 10
@@ -34,7 +36,7 @@ def explain(
     id: str | None = None,
     k: int = SHOWN,
     narrator: Narrator = QUIET,
-) -> Explanation:
+) -> Explanation | ChoiceExplanation:
     """Say why a finished run made of a sample what it made of it.
 
     The posterior is computed once more, from the T, neighbors and weights that the run kept and by
@@ -48,7 +50,8 @@ def explain(
         narrator: is told what cannot be read any more.
 
     Returns:
-        The sample, its ratings, its neighbors, and its place in the ranking.
+        The sample, its ratings, its neighbors, and its place in the ranking; of a run by another
+        strategy its score, and the selected samples most similar to it.
 
     Raises:
         TypeError: if not exactly one of `row` and `id` is given.
@@ -62,9 +65,11 @@ def explain(
         raise TypeError("give exactly one of `row` and `id`")
     if k < 1:
         raise ValueError(f"k must be at least 1, got {k}")
-    finished = open_finished(Path(run))
+    finished = open_selected(Path(run))
     samples = Samples(finished.path, finished.manifest, narrator)
-    row = _find_row(finished, samples, row, id)
+    row = _find_row(len(finished.sheet), samples, row, id)
+    if isinstance(finished, ChosenRun):
+        return explain_choice(finished, samples, row, _turns(samples.pool, row), k)
     sheet = finished.sheet.row(row, named=True)
     tail = finished.sheet["ds2_long_tail"]
     params = finished.manifest["stages"]["selection"]["params"]
@@ -94,8 +99,7 @@ def explain(
     )
 
 
-def _find_row(finished: FinishedRun, samples: Samples, row: int | None, id: str | None) -> int:
-    total = len(finished.sheet)
+def _find_row(total: int, samples: Samples, row: int | None, id: str | None) -> int:
     if id is not None:
         return Ids(samples, total).find(id, ())
     assert row is not None, "a sample without an id is asked for by its row"

@@ -42,11 +42,27 @@ def pick_examples(
     by_rank = np.flatnonzero(rank > 0)
     by_rank = by_rank[np.argsort(rank[by_rank])]
     inside, outside = by_rank[selected[by_rank]], by_rank[~selected[by_rank]]
-    even = np.unique(np.linspace(0, len(inside) - 1, SHOWN).round().astype(np.int64))
     return {
         "corrected": [
             {"row": int(row), "neighbors": neighbors[row, :NEIGHBORS].tolist()} for row in changed
         ],
-        "selected": inside[even].tolist() if len(inside) else [],
+        "selected": spread_evenly(inside),
         "missed": outside[:SHOWN].tolist() if len(inside) else [],
     }
+
+
+def spread_evenly(rows: NDArray[np.integer[Any]]) -> list[int]:
+    """Take 20 of some rows, evenly over their places, the first and the last among them.
+
+    Args:
+        rows: in any order; all of them if they are no more.
+
+    Example:
+        >>> spread_evenly(np.arange(96))[:3]
+        [0, 5, 10]
+    """
+    if not len(rows):
+        return []
+    even = np.unique(np.linspace(0, len(rows) - 1, SHOWN).round().astype(np.int64))
+    found: list[int] = rows[even].tolist()
+    return found

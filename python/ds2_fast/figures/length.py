@@ -19,6 +19,7 @@ def compare_lengths(
     *,
     num_classes: int,
     seed: int,
+    values: NDArray[np.float64] | None = None,
 ) -> dict[str, Any]:
     """Compare text lengths by score, in the pool, the selection and a random control.
 
@@ -28,6 +29,7 @@ def compare_lengths(
         selected: bool `(N,)`.
         num_classes: K.
         seed: of the control.
+        values: float64 `(N,)`, NaN = none: what the lengths are correlated with; None = `scores`.
 
     Returns:
         For `pool` (the rated samples), `selected` and `control` (as many rated samples, drawn at
@@ -41,17 +43,23 @@ def compare_lengths(
     if len(chosen):
         drawn = np.random.default_rng(seed).choice(rated, len(chosen), replace=False)
         found |= {"selected": chosen, "control": np.sort(drawn)}
+    against = scores.astype(np.float64) if values is None else values
     return {
-        name: None if rows is None else _lengths(lengths[rows], scores[rows], num_classes)
+        name: None
+        if rows is None
+        else _lengths(lengths[rows], scores[rows], against[rows], num_classes)
         for name, rows in found.items()
     }
 
 
 def _lengths(
-    lengths: NDArray[np.int64], scores: NDArray[np.int8], num_classes: int
+    lengths: NDArray[np.int64],
+    scores: NDArray[np.int8],
+    against: NDArray[np.float64],
+    num_classes: int,
 ) -> dict[str, Any]:
     by_class = [lengths[scores == score] for score in range(num_classes)]
-    rank = spearman(lengths.astype(np.float64), scores.astype(np.float64))
+    rank = spearman(lengths.astype(np.float64), against)
     return {
         "samples": len(lengths),
         "quarters": _quarters(lengths),

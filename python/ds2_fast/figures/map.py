@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import polars as pl
 
 SHOWN = 3000
@@ -17,7 +19,17 @@ SHOWN_SELECTED = 1000
 """Samples of the selection that are added, drawn at random."""
 
 
-def show_map(sheet: pl.DataFrame, *, explained: float | None, seed: int) -> dict[str, Any]:
+SCORES = {"score": "ds2_score", "curated": "ds2_score_curated"}
+"""What is told of each sample, and the columns that hold it."""
+
+
+def show_map(
+    sheet: pl.DataFrame,
+    *,
+    explained: float | None,
+    seed: int,
+    scores: Mapping[str, str] = SCORES,
+) -> dict[str, Any]:
     """Draw the samples that the map shows, and say where they lie.
 
     Shown are 3,000 samples of the pool and 1,000 of the selection, drawn at random without
@@ -27,11 +39,12 @@ def show_map(sheet: pl.DataFrame, *, explained: float | None, seed: int) -> dict
         sheet: the score sheet.
         explained: share of the variance that the two directions hold.
         seed: of the draw.
+        scores: the columns that tell the scores.
 
     Returns:
         `rows`: the rows shown, ascending; `x`, `y`: their places, rounded to 4 digits; `drawn`: how
-        many of them were drawn from the pool; `explained`; and of each row `score`, `curated` (null
-        = unrated) and `selected`.
+        many of them were drawn from the pool; `explained`; and of each row what `scores` names, by
+        default `score` and `curated` (null = unrated), and `selected`.
     """
     rng = np.random.default_rng(seed)
     drawn = _draw(rng, np.arange(len(sheet)), SHOWN)
@@ -46,8 +59,7 @@ def show_map(sheet: pl.DataFrame, *, explained: float | None, seed: int) -> dict
         "y": y,
         "drawn": len(drawn),
         "explained": explained,
-        "score": shown["ds2_score"].to_list(),
-        "curated": shown["ds2_score_curated"].to_list(),
+        **{name: shown[column].to_list() for name, column in scores.items()},
         "selected": shown["ds2_selected"].to_list(),
     }
 

@@ -30,23 +30,26 @@ def atlas_section(report: Mapping[str, Any], texts: Texts) -> dict[str, Any]:
     """Draw the map, and give what the page needs to say which sample is under the pointer.
 
     Args:
-        report: as `ds2_fast.report.build_report` made it.
+        report: as `ds2_fast.report.build_report` made it, or with a strategy's score, which is of
+            no classes, in place of the curated one.
         texts: of the samples.
     """
     found = report["figures"]["map"]
-    labels = report["scores"]["classes"]
+    classes = report["scores"]["classes"] if "scores" in report else None
+    labels = classes or []
     laid = _lay_out(np.array(found["x"]), np.array(found["y"]))
     return {
         "shown": len(found["rows"]),
         "drawn": found["drawn"],
         "picked": sum(found["selected"]),
-        "selected": sum(report["scores"]["selected"]),
+        "selected": report["selection"]["reasons"].get("selected", 0),
         "pool": report["pool"]["samples"],
         "explained": found["explained"],
         "labels": list(enumerate(labels)),
-        "unrated": any(score is None for score in found["curated"]),
-        "chart": _chart(laid, found, len(labels)),
-        "points": _points(found, laid, labels, texts),
+        "classes": classes is not None,
+        "unrated": classes is not None and any(score is None for score in found["curated"]),
+        "chart": _chart(laid, found, None if classes is None else len(classes)),
+        "points": _points(laid, _heads(found, classes), found["rows"], texts),
     }
 
 
@@ -72,17 +75,19 @@ def _lay_out(x: NDArray[np.float64], y: NDArray[np.float64]) -> _Layout:
     )
 
 
-def _chart(laid: _Layout, found: Mapping[str, Any], num_classes: int) -> Markup:
-    curated = np.array([-1 if score is None else score for score in found["curated"]])
+def _chart(laid: _Layout, found: Mapping[str, Any], num_classes: int | None) -> Markup:
     selected = np.array(found["selected"], dtype=np.bool_)
+    tints = np.full(len(selected), "pool", dtype=object)
+    if num_classes is not None:
+        tints[:] = ["line" if score is None else f"s{score}" for score in found["curated"]]
+    order = ["pool", "line", *(f"s{score}" for score in range(num_classes or 0))]
 
     def paint(axes: Axes) -> None:
         axes.set_axis_off()
         axes.set_xlim(0, WIDTH)
         axes.set_ylim(laid.height, 0)
-        for score in range(-1, num_classes):
-            tint = "line" if score < 0 else f"s{score}"
-            _dots(axes, laid, (curated == score) & ~selected, tint, _DOT)
+        for tint in order:
+            _dots(axes, laid, (tints == tint) & ~selected, tint, _DOT)
         _dots(axes, laid, selected, "pick", _PICKED)
 
     return draw(
@@ -112,20 +117,28 @@ def _dots(axes: Axes, laid: _Layout, which: NDArray[np.bool_], tint: str, size: 
     axes.add_patch(dots)
 
 
-def _points(
-    found: Mapping[str, Any], laid: _Layout, labels: list[str], texts: Texts
-) -> dict[str, Any]:
-    """What is under the pointer: places, and a line and a text for each."""
+def _heads(found: Mapping[str, Any], labels: list[str] | None) -> list[str]:
+    """A line for each sample: its row, its score, whether it was selected."""
     heads = []
-    columns = ("rows", "score", "curated", "selected")
-    for row, score, curated, selected in zip(*(found[name] for name in columns), strict=True):
-        given = "unrated" if score is None else f"score {labels[score]}"
-        if curated is not None and curated != score:
-            given += f", curated {labels[curated]}"
+    curated = found["score"] if labels is None else found["curated"]
+    for row, score, now, selected in zip(
+        found["rows"], found["score"], curated, found["selected"], strict=True
+    ):
+        if labels is None:
+            given = "no score" if score is None else f"score {score:.4g}"
+        else:
+            given = "unrated" if score is None else f"score {labels[score]}"
+            if now is not None and now != score:
+                given += f", curated {labels[now]}"
         heads.append(f"row {row} · {given}{' · selected' if selected else ''}")
+    return heads
+
+
+def _points(laid: _Layout, heads: list[str], rows: list[int], texts: Texts) -> dict[str, Any]:
+    """What is under the pointer: places, and a line and a text for each."""
     return {
         "x": laid.x.round(1).tolist(),
         "y": laid.y.round(1).tolist(),
         "head": heads,
-        "text": [texts.short(row, SHOWN_TEXT) for row in found["rows"]],
+        "text": [texts.short(row, SHOWN_TEXT) for row in rows],
     }

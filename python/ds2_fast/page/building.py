@@ -20,6 +20,7 @@ from ds2_fast.page.raters import raters_section
 from ds2_fast.page.scores import scores_section
 from ds2_fast.page.selection import selection_section
 from ds2_fast.page.shares import shares_section
+from ds2_fast.page.strategy import strategy_sections
 from ds2_fast.page.texts import Texts
 from ds2_fast.page.transition import transition_section
 from ds2_fast.page.verdict import verdict_section
@@ -59,11 +60,14 @@ def build_page(report: Mapping[str, Any], manifest: Mapping[str, Any], pool: Poo
     """Make the page; the same report and pool give the same bytes.
 
     Args:
-        report: as `ds2_fast.report.build_report` made it.
+        report: as `ds2_fast.report.build_report` or `ds2_fast.strategy_report.strategy_report`
+            made it.
         manifest: of the run.
         pool: the samples, for their texts; None shows none.
     """
     texts = Texts(pool)
+    if "strategy" in report:
+        return render("strategy.html", **strategy_sections(report, manifest, texts))
     return render(
         "report.html",
         num_classes=len(report["scores"]["classes"]),

@@ -42,6 +42,7 @@ def draw_comparison(
         "comparison.html",
         runs=found.runs,
         samples=found.samples,
+        mixed=found.scores["mean_shift"] is None,
         selected=found.selected,
         both=found.both,
         jaccard=found.jaccard,

@@ -41,7 +41,8 @@ def length_section(report: Mapping[str, Any]) -> dict[str, Any]:
         "selected": lengths["selected"],
         "control": lengths["control"],
         "least": _LEAST,
-        "chart": _chart(lengths, report["scores"]["classes"]),
+        "rated": "scores" in report,
+        "chart": _chart(lengths, report["scores"]["classes"]) if "scores" in report else None,
     }
 
 

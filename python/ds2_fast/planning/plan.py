@@ -14,15 +14,17 @@ from ds2_fast.errors import PoolError
 from ds2_fast.features import usual_space
 from ds2_fast.gathering import Wanted
 from ds2_fast.line import default_run_dir
+from ds2_fast.planning.choosing import StrategyWalk
 from ds2_fast.planning.looking import look_at
 from ds2_fast.planning.step import Step
-from ds2_fast.planning.steps import Walk
 from ds2_fast.presets import PRESETS, PresetName, check_neighbors, neighbors_counted
 from ds2_fast.quotas import read_groups
 from ds2_fast.room import available_memory, free_disk, size
 from ds2_fast.safeguards import Safeguards
 from ds2_fast.scoring import Rater
 from ds2_fast.sizes import parse_sizes
+from ds2_fast.strategies import IS_DS2
+from ds2_fast.strategy_line import Given, check_sizes, curates, plan_strategy
 from ds2_fast.terminal import duration
 
 if TYPE_CHECKING:
@@ -83,7 +85,12 @@ class Plan:
     def describe(self) -> str:
         """The plan in a few lines."""
         known = [step.seconds for step in self.steps if step.seconds is not None]
-        rest = "" if self.seconds is not None else " and what the rater takes"
+        unknown = [
+            "the strategy" if step.name == "selection" else "the rater"
+            for step in self.steps
+            if step.seconds is None
+        ]
+        rest = f" and what {' and '.join(unknown)} takes" if unknown else ""
         free = "" if self.memory_free is None else f", {size(self.memory_free)} available"
         left = "" if self.disk_free is None else f", {size(self.disk_free)} left"
         money = "not known" if self.dollars is None else f"${self.dollars:,.2f}"
@@ -136,6 +143,9 @@ def plan_run(
     pool_options: Mapping[str, Any] | None = None,
     rating_options: Mapping[str, Any] | None = None,
     budget: int | str | None = None,
+    strategy: str = "ds2",
+    strategy_options: Mapping[str, Any] | None = None,
+    curate: bool = False,
 ) -> Plan:
     """Say what `select` with the same arguments would do, and what that takes.
 
@@ -172,9 +182,12 @@ def plan_run(
         pool_options: see there.
         rating_options: see there.
         budget: see there.
+        strategy: see there.
+        strategy_options: see there.
+        curate: see there.
 
     Returns:
-        The plan.
+        The plan. What a strategy looks at is told by what it says it needs: it may look at less.
 
     Raises:
         Ds2Error: for input that `select` would refuse before it does any work.
@@ -187,12 +200,32 @@ def plan_run(
         raise ValueError(f"preset: expected one of {', '.join(PRESETS)}, got {preset!r}")
     defaults, safeguards = PRESETS[preset], Safeguards(dedup, fill, mix, min_share)
     check_neighbors(k)
+    how = plan_strategy(
+        strategy,
+        strategy_options,
+        Given.of(
+            curate,
+            dedup=dedup,
+            fill=fill,
+            mix=mix,
+            min_share=min_share,
+            keep_outliers=keep_outliers,
+            budget=budget,
+            preset=preset,
+            curation=curation,
+            noise_share=noise_share,
+            second_rater=second_rater,
+            audit=audit,
+        ),
+    )
     started = perf_counter()
     pool = read_pool(data, **(pool_options or {}))
     seconds = perf_counter() - started
     sizes = parse_sizes(n, len(pool))
     counted = neighbors_counted(k, defaults, len(pool))
-    mode = curation or defaults.curation
+    check_sizes(how, sizes)
+    in_line = strategy in IS_DS2
+    mode = curation or ("none" if strategy == "ds2-raw" else defaults.curation)
     groups = None if pool.groups is None else read_groups(pool.groups)
     safeguards.check(preset=preset, sizes=sizes, groups=groups)
     source = read_noise(
@@ -211,16 +244,24 @@ def plan_run(
         n=max(sizes, default=None),
         embeddings=embeddings,
         embedder=embedder,
-        space=space if budget is not None else usual_space(defaults, space, embeddings, embedder),
+        space=space
+        if budget is not None or not (in_line or curates(how, curate))
+        else usual_space(defaults, space, embeddings, embedder),
         offline=True,
         seed=seed,
         threads=threads,
     )
-    walk = Walk(look_at(folder), pool, wanted)
+    walk = StrategyWalk(look_at(folder), pool, wanted)
     walk.read(seconds)
-    walk.gather(source)
-    walk.analyze(mode, counted, defaults.longtail, knn, recall)
-    walk.choose(defaults.selection, keep_outliers, safeguards, groups)
+    if in_line or curates(how, curate):
+        walk.gather(source)
+        walk.analyze(mode, counted, defaults.longtail, knn, recall)
+    else:
+        walk.prepare(how, source, counted, knn, recall)
+    if in_line:
+        walk.choose(defaults.selection, keep_outliers, safeguards, groups)
+    else:
+        walk.choose_by(how)
     walk.report(html=html)
     return Plan(
         len(pool),

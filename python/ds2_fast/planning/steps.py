@@ -246,21 +246,23 @@ class Walk:
             return
         rows, raters = len(self._pool), len(wanted.columns)
         if missing in ("neighbors", "index") and "neighbors" not in seen:
-            width = graph_width(mode, k, rows)
-            method, _ = choose_method(knn, rows, recall)
-            features = None if self._features is None else self._features.rows
-            seconds = measuring.graph_seconds(
-                rows, self._dim, width, method, wanted.threads, features
-            )
-            memory = measuring.graph_memory(rows, self._dim, width, method)
-            basis = f"{method}, {width} neighbors; time from a smaller graph timed here"
-            if method == "usearch":
-                basis = f"usearch, {width} neighbors; time is {measuring.CONSTANT}"
-            self._compute("neighbors", seconds, memory, 8 * width * rows, basis)
+            self._estimate_graph(graph_width(mode, k, rows), knn, recall)
         seconds = raters * rows * measuring.AFTER_GRAPH_SECONDS
         disk = raters * rows * measuring.SHEET_BYTES
         name = "curation" if missing in ("neighbors", "index") else missing
         self._compute(name, seconds, None, disk, f"all up to the selection; {measuring.CONSTANT}")
+
+    def _estimate_graph(self, width: int, knn: MethodName, recall: float) -> None:
+        """A step for a graph that is not there."""
+        rows, threads = len(self._pool), self._wanted.threads
+        method, _ = choose_method(knn, rows, recall)
+        features = None if self._features is None else self._features.rows
+        seconds = measuring.graph_seconds(rows, self._dim, width, method, threads, features)
+        memory = measuring.graph_memory(rows, self._dim, width, method)
+        basis = f"{method}, {width} neighbors; time from a smaller graph timed here"
+        if method == "usearch":
+            basis = f"usearch, {width} neighbors; time is {measuring.CONSTANT}"
+        self._compute("neighbors", seconds, memory, 8 * width * rows, basis)
 
     def choose(
         self,

@@ -4,6 +4,7 @@
 `Strategy` and register it under the entry points `ds2_fast.strategies`.
 """
 
+from ds2_fast.strategies.description import describe
 from ds2_fast.strategies.inputs import Inputs
 from ds2_fast.strategies.plan import Outcome, Plan, run_plan
 from ds2_fast.strategies.registry import (
@@ -25,6 +26,7 @@ __all__ = [
     "Plan",
     "Role",
     "Strategy",
+    "describe",
     "find_strategy",
     "option",
     "option_types",

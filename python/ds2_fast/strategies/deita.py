@@ -24,10 +24,11 @@ class Deita(Strategy):
     """Complexity times quality, then a greedy filter of what is too similar (DEITA).
 
     The score is the product of a complexity and a quality column, where there are both (columns of
-    a known name, or those named), else the one column of scores. As a set rule it walks down the
-    ranking and takes a sample if its cosine similarity to every one taken before is below the
-    threshold. The threshold was tuned to the paper's embeddings, those of LLaMA-1-13B; in other
-    spaces it keeps more or fewer, and where fewer than n are left, fewer are taken, said so.
+    a known name, or those named), else the one column of scores, which alone can be curated. As a
+    set rule it walks down the ranking and takes a sample if its cosine similarity to every one
+    taken before is below the threshold. The threshold was tuned to the paper's embeddings, those of
+    LLaMA-1-13B; in other spaces it keeps more or fewer, and where fewer than n are left, fewer are
+    taken, said so.
     """
 
     name = "deita"
@@ -44,6 +45,13 @@ class Deita(Strategy):
 
     def score(self, inputs: Inputs) -> NDArray[np.float64]:
         """Give complexity times quality, or the one score."""
+        if inputs.curated and (self.quality_col or self.complexity_col):
+            named = "--quality-col" if self.quality_col else "--complexity-col"
+            raise PoolError(
+                f"`--curate` corrects one column of ratings, and `{named}` names one of two that "
+                "`deita` multiplies",
+                f"leave out `--curate`, or `{named}` and name the ratings with `--score-col`",
+            )
         quality = self.quality_col or inputs.known_column(QUALITY)
         complexity = self.complexity_col or inputs.known_column(COMPLEXITY)
         if inputs.curated or (quality is None and complexity is None):
@@ -74,7 +82,8 @@ class Deita(Strategy):
         )
         return Picked(
             rows,
-            "too similar to a better sample, or below the cut",
+            "too similar to a better sample",
             f"all {looked:,} candidates but these are too similar to a better one at threshold "
             f"{self.threshold:g}",
+            seen=looked,
         )

@@ -26,7 +26,7 @@ class Ds2(Strategy):
 
     name = "ds2"
     source = "Pang et al., ICLR 2025, arXiv 2410.10877"
-    needs = "scores, embeddings"
+    needs = "scores, embeddings, neighbors"
 
     def score(self, inputs: Inputs) -> NDArray[np.float64]:
         """Give the buckets of the dual sort, float64 `(N,)`; NaN where unrated or set aside."""
@@ -49,7 +49,7 @@ class Ds2Raw(Strategy):
 
     name = "ds2-raw"
     source = "Pang et al., ICLR 2025, arXiv 2410.10877, `Ours w/o curation`"
-    needs = "scores, embeddings"
+    needs = "scores, embeddings, neighbors"
 
     def score(self, inputs: Inputs) -> NDArray[np.float64]:
         """Give the scores as rated, float64 `(N,)`; NaN where unrated or set aside."""

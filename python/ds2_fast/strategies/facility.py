@@ -24,7 +24,7 @@ class Facility(Strategy):
 
     name = "facility"
     source = "Nemhauser et al. 1978; lazy greedy of Minoux 1978"
-    needs = "embeddings"
+    needs = "embeddings, neighbors"
 
     neighbors: int = option(50, "Neighbors of a sample that it can stand for.", least=1, most=255)
     weight: float = option(0.0, "How much a score of 1 adds to a gain.", least=0)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ds2_fast.analysis import Analysis, Recipe
+from ds2_fast import artifacts
+from ds2_fast.analysis import Analysis, Recipe, lay_out
 from ds2_fast.errors import PoolError
 from ds2_fast.features import Features, make_features
 from ds2_fast.graphing import make_graph
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from ds2_fast.noise import NoiseSource
     from ds2_fast.panel import Rated
     from ds2_fast.pool import Pool, Scores, Turn
+    from ds2_fast.projection import Projection
 
 
 class Inputs:
@@ -44,6 +46,7 @@ class Inputs:
         threads: at most so many; None for all. No result may depend on it.
         offline: open no socket.
         progress: to be called with `(done, total)` where a choice takes long.
+        columns_read: a digest of every column that was looked at, by its name.
     """
 
     def __init__(
@@ -55,7 +58,21 @@ class Inputs:
         noise: NoiseSource,
         *,
         curated: bool = False,
+        features: Features | None = None,
+        rated: list[Rated] | None = None,
     ) -> None:
+        """Make them.
+
+        Args:
+            line: the run.
+            pool: its pool.
+            wanted: where scores and features are to come from.
+            recipe: how scores are curated and neighbors found.
+            noise: what tells the noise share.
+            curated: correct the scores.
+            features: rows that are there already, taken in place of those that `wanted` names.
+            rated: ratings that are there already.
+        """
         self.line = line
         self.pool = pool
         self.recipe = recipe
@@ -64,8 +81,11 @@ class Inputs:
         self.threads = wanted.threads
         self.offline = wanted.offline
         self.progress: Progress = silent
+        self.columns_read: dict[str, str] = {}
         self._wanted = wanted
         self._noise = noise
+        given = {"features": features, "rated": rated}
+        self.__dict__.update({name: value for name, value in given.items() if value is not None})
 
     def __len__(self) -> int:
         """Count the samples."""
@@ -119,13 +139,18 @@ class Inputs:
             )
         if asks_rater(self.pool, columns[0]):
             return self.classes.raw.fill_null(np.nan).to_numpy()
+        return self.column(self.score_column, "--score-col")
+
+    @cached_property
+    def score_column(self) -> str:
+        """The column of the scores as rated."""
         from ds2_fast.pool import find_score_columns
 
-        name = columns[0]
-        if name is None:
-            known = find_score_columns(self.pool)
-            name = known[0] if len(known) == 1 else self.classes.column
-        return self.column(name, "--score-col")
+        name = self._wanted.columns[0]
+        if name is not None:
+            return name
+        known = find_score_columns(self.pool)
+        return known[0] if len(known) == 1 else self.classes.column
 
     @cached_property
     def analysis(self) -> Analysis:
@@ -135,6 +160,11 @@ class Inputs:
         rated = self.rated
         noise = [self._noise.resolve(self.line, scores) for scores, _ in rated]
         return analyze_raters(self.line, rated, self.features, self.recipe, noise)
+
+    @property
+    def found(self) -> Analysis | None:
+        """The analysis, if a strategy has looked at it."""
+        return self.__dict__.get("analysis")
 
     def analysis_on_scale(self) -> NDArray[np.float64]:
         """Give the curated scores on the scale of the ratings, float64 `(N,)`.
@@ -194,6 +224,20 @@ class Inputs:
             self.__dict__["_graph"] = graph
         return graph
 
+    @property
+    def graph(self) -> Neighbors | None:
+        """The neighbors, if a strategy has looked at them."""
+        if self.found is not None:
+            return self.found.neighbors
+        return self.__dict__.get("_graph")
+
+    @cached_property
+    def projection(self) -> Projection:
+        """Where every sample lies on a map of the features."""
+        if self.found is not None:
+            return self.found.projection.value
+        return lay_out(self.line, self.features, self.recipe.seed).value
+
     @cached_property
     def longtail(self) -> NDArray[np.float64]:
         """Float64 `(N,)`, the long-tail scores: high = rare."""
@@ -214,7 +258,9 @@ class Inputs:
         """
         from ds2_fast.pool.numbers import read_numbers
 
-        return read_numbers(self.pool, name, option)
+        numbers = read_numbers(self.pool, name, option)
+        self.columns_read[name] = artifacts.digest_array(numbers)
+        return numbers
 
     def known_column(self, names: Sequence[str]) -> str | None:
         """Give the first of some names that is a column of the pool."""
@@ -233,7 +279,9 @@ class Inputs:
         """
         from ds2_fast.pool.numbers import find_column
 
-        return find_column(self.pool, name, option)
+        column = find_column(self.pool, name, option)
+        self.columns_read[name] = artifacts.digest_columns(column)
+        return column
 
     @cached_property
     def texts(self) -> list[str]:

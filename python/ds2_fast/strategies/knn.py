@@ -24,7 +24,7 @@ class Knn(Strategy):
 
     name = "knn"
     source = "baseline of Pang et al., ICLR 2025, arXiv 2410.10877"
-    needs = "embeddings"
+    needs = "embeddings, neighbors"
 
     def score(self, inputs: Inputs) -> NDArray[np.float64]:
         """Give the mean distance, in [0, 2]."""

@@ -44,6 +44,26 @@ class Plan:
         """Whether the choice depends on the seed."""
         return any(part.random for part in self.parts)
 
+    def files(self) -> list[str]:
+        """The files, and folders, that options name."""
+        named: list[str] = []
+        for part in self.parts:
+            if not is_dataclass(part):
+                continue
+            for each in fields(part):
+                value = getattr(part, each.name) if each.metadata.get("file") else None
+                named += [value] if isinstance(value, str) else list(value or ())
+        return named
+
+    def settings(self) -> dict[str, Any]:
+        """The options that are set, each as `part.option`, JSON-able."""
+        return {
+            f"{part.name}.{name}": list(value) if isinstance(value, tuple) else value
+            for part in self.parts
+            for name, value in _options(part).items()
+            if value not in (None, ())
+        }
+
     def to_dict(self) -> dict[str, Any]:
         """Name and options of every part, JSON-able."""
         return {
@@ -62,6 +82,7 @@ class Outcome:
         kept: bool `(N,)`, whether the filters let a sample through.
         order: uint32, the candidates, best first.
         left: why a candidate was not chosen.
+        below: uint32, the candidates that were not looked at: their score is below the cut.
         why_fewer: why there are fewer than were asked for; empty if there are not.
     """
 
@@ -70,6 +91,7 @@ class Outcome:
     kept: NDArray[np.bool_]
     order: NDArray[np.uint32]
     left: str
+    below: NDArray[np.uint32]
     why_fewer: str
 
 
@@ -149,6 +171,7 @@ def run_plan(plan: Plan, inputs: Inputs, n: int) -> Outcome:
         kept,
         candidates.rows,
         picked.left,
+        candidates.rows[len(candidates) if picked.seen is None else picked.seen :],
         why,
     )
 

@@ -139,6 +139,17 @@ def _load(name: str, point: Any) -> type[Strategy]:  # noqa: ANN401
             f"{where} is not a dataclass derived from ds2_fast.strategies.Strategy",
             "mend or remove that package",
         )
+    if getattr(found, "name", None) != name:
+        raise RunError(
+            f"{where} calls itself `{getattr(found, 'name', '')}`", "mend or remove that package"
+        )
+    try:
+        option_types(found)
+    except (NameError, TypeError) as error:
+        raise RunError(
+            f"the types of the options of {where} cannot be read: {error}",
+            "import what its annotations name at run time",
+        ) from error
     return found
 
 

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from ds2_fast.strategies.inputs import Inputs
 
 Role = Literal["filter", "scorer", "rule"]
+BELOW = "score below the cut"
+"""Why a candidate was left that a set rule did not look at."""
+AT = "score at the cut, behind equal ones"
+"""The same, of a candidate whose score is that of the last one chosen."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +45,14 @@ class Picked:
         rows: uint32, distinct rows of the candidates, best first, at most n.
         left: why a candidate was not chosen, in a few words: the reason in the score sheet.
         why_fewer: why there are fewer than n, in one clause; empty if there are n.
+        seen: how many candidates were looked at, from the best down; the others were left because
+            their score is below the cut. None = all.
     """
 
     rows: NDArray[np.uint32]
     left: str = "not chosen"
     why_fewer: str = ""
+    seen: int | None = None
 
 
 class Strategy:
@@ -90,7 +97,7 @@ class Strategy:
 
     def choose(self, inputs: Inputs, candidates: Candidates, n: int) -> Picked:
         """Choose `n` of the candidates, of which there are as many at least."""
-        return Picked(candidates.rows[:n], "score below the cut")
+        return Picked(candidates.rows[:n], BELOW)
 
     @classmethod
     def roles(cls) -> tuple[Role, ...]:

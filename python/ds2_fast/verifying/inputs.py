@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ds2_fast.errors import Ds2Error, ModelError, RunError, VerifyError
-from ds2_fast.provenance import digest_beginning
+from ds2_fast.provenance import digest_beginning, digest_path
 from ds2_fast.rundir import AGAIN, MANIFEST, digest_files, digest_json, json_bytes, read_manifest
 from ds2_fast.scoring import JOURNAL
 from ds2_fast.source import reopen_features
@@ -75,7 +75,7 @@ def check_artifacts(run: Path, stages: Mapping[str, Any]) -> int:
 
 
 def check_beside(run: Path, stood_on: Mapping[str, Any]) -> list[str]:
-    """Compare the report, the journal and the audit with what the run left or read.
+    """Compare the report, the journal, the audit and files of options with what the run saw.
 
     Returns:
         The names of what was compared.
@@ -83,6 +83,11 @@ def check_beside(run: Path, stood_on: Mapping[str, Any]) -> list[str]:
     name, digest = stood_on["report"]
     _compare(run / name, digest, _AGAIN)
     names = [name]
+    for _, file, digest in stood_on.get("option_files", []):
+        if digest_path(Path(file)) != digest:
+            gone = "has changed since the run" if Path(file).exists() else "is gone"
+            raise VerifyError(f"`{file}` {gone}", _RESTORE)
+        names += [file] if digest is not None else []
     if stood_on["audit"] is not None:
         file, digest = stood_on["audit"]
         _compare(Path(file), digest, _RESTORE)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ds2_fast.bought import Bought
     from ds2_fast.features import Features
     from ds2_fast.panel import Rated
-    from ds2_fast.pool import Pool
+    from ds2_fast.pool import Pool, Scores
 
 KEPT = ("index", "budget", "rating")
 """Stages that are taken as they are: a library's index, and answers that were paid for."""
@@ -65,9 +65,9 @@ def repeated(
     settings = manifest["settings"]
     preset = PRESETS[settings["preset"]]
     with open_line(None, QUIET) as line:
-        _take(line.run, run, manifest, (*KEPT, *(() if deep else (GRAPH,))))
+        take_artifacts(line.run, run, manifest, (*KEPT, *(() if deep else (GRAPH,))))
         rated, bought = _gather(line, manifest, pool, features)
-        _check_scores(rated, manifest["provenance"])
+        check_scores(rated, manifest["provenance"])
         source = read_noise(
             pool,
             noise_share=settings["noise_share"],
@@ -104,8 +104,17 @@ def repeated(
         yield line.run
 
 
-def _take(into: RunDir, run: Path, manifest: Mapping[str, Any], names: tuple[str, ...]) -> None:
-    """Put artifacts of the run where the repetition finds them; links, where there are any."""
+def take_artifacts(
+    into: RunDir, run: Path, manifest: Mapping[str, Any], names: Sequence[str]
+) -> None:
+    """Put artifacts of the run where the repetition finds them; links, where there are any.
+
+    Args:
+        into: the run directory of the repetition.
+        run: that of the run.
+        manifest: of the run.
+        names: the stages; those that the run does not have are left out.
+    """
     for name in names:
         stage = manifest["stages"].get(name)
         if stage is None:
@@ -121,37 +130,53 @@ def _take(into: RunDir, run: Path, manifest: Mapping[str, Any], names: tuple[str
 def _gather(
     line: Line, manifest: Mapping[str, Any], pool: Pool, features: Features
 ) -> tuple[list[Rated], Stage[Bought] | None]:
-    """The scores as the run had them: read again, or of its ratings."""
-    settings = manifest["settings"]
-    rated: list[Rated] = []
-    for said in manifest["provenance"]["scores"]:
-        if settings["budget"] is not None and said["rated"]:
-            bought = _stored(line, "budget", artifacts.BOUGHT)
-            return [(rated_scores(bought.value.ratings())[0], bought.value.status)], bought
-        if said["rated"]:
-            rated.append(rated_scores(_stored(line, "rating", artifacts.RATINGS).value))
-            continue
-        scores = read_pool_scores(
-            line, pool, score_col=said["column"], scale=said["scale"], rater=None
-        )
-        if settings["budget"] is not None:
-            from ds2_fast.budgeting import replay_scores
+    """The scores as the run had them, and what a budget bought."""
+    settings, (first, *_) = manifest["settings"], manifest["provenance"]["scores"]
+    if settings["budget"] is None:
+        return rate_again(line, manifest, pool), None
+    if first["rated"]:
+        bought = _stored(line, "budget", artifacts.BOUGHT)
+        return [(rated_scores(bought.value.ratings())[0], bought.value.status)], bought
+    from ds2_fast.budgeting import replay_scores
 
-            scores, replayed = replay_scores(
-                line,
-                pool,
-                scores,
-                features,
-                budget=settings["budget"],
-                n=max(settings["n"], default=None),
-                seed=settings["seed"],
-            )
-            return [(scores, replayed.value.status)], replayed
-        rated.append((scores, None))
-    return rated, None
+    scores, replayed = replay_scores(
+        line,
+        pool,
+        _read_again(line, pool, first),
+        features,
+        budget=settings["budget"],
+        n=max(settings["n"], default=None),
+        seed=settings["seed"],
+    )
+    return [(scores, replayed.value.status)], replayed
 
 
-def _check_scores(rated: list[Rated], stood_on: Mapping[str, Any]) -> None:
+def rate_again(line: Line, manifest: Mapping[str, Any], pool: Pool) -> list[Rated]:
+    """Give the scores of each rater as the run had them: read again, or of its ratings.
+
+    Args:
+        line: the repetition, which holds the run's ratings.
+        manifest: of the run.
+        pool: its pool.
+    """
+    return [
+        rated_scores(_stored(line, "rating", artifacts.RATINGS).value)
+        if said["rated"]
+        else (_read_again(line, pool, said), None)
+        for said in manifest["provenance"]["scores"]
+    ]
+
+
+def _read_again(line: Line, pool: Pool, said: Mapping[str, Any]) -> Scores:
+    return read_pool_scores(line, pool, score_col=said["column"], scale=said["scale"], rater=None)
+
+
+def check_scores(rated: list[Rated], stood_on: Mapping[str, Any]) -> None:
+    """Compare the scores with those of the run.
+
+    Raises:
+        VerifyError: they are read differently.
+    """
     for (scores, _), said in zip(rated, stood_on["scores"], strict=True):
         if artifacts.digest_array(scores.values) != said["digest"]:
             raise VerifyError(

@@ -9,11 +9,12 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ds2_fast.errors import Ds2Error, VerifyError
-from ds2_fast.explaining.finished import open_finished
+from ds2_fast.explaining.chosen import by_strategy, open_selected
 from ds2_fast.progress import QUIET, Narrator
 from ds2_fast.provenance import provenance, versions
 from ds2_fast.terminal import duration
 from ds2_fast.verifying import inputs
+from ds2_fast.verifying.choosing_again import chosen_again
 from ds2_fast.verifying.differing import difference
 from ds2_fast.verifying.repeating import KEPT, repeated
 
@@ -137,22 +138,26 @@ class _Verifier:
         stood_on = provenance(run, manifest)
         check(
             "artifacts",
-            lambda: inputs.check_artifacts(run, manifest["stages"]),
+            lambda: inputs.check_artifacts(run, _stages_of(manifest, stood_on)),
             lambda count: f"{count} files have the digests of the run",
         )
-        open_finished(run)
+        open_selected(run)
         check("report", lambda: inputs.check_beside(run, stood_on), _tell_beside)
         read = check(
             "pool",
             lambda: inputs.check_pool(run, manifest, stood_on, pool),
             lambda found: f"{len(found):,} samples, byte for byte those of the run",
         )
-        features = check(
-            "features",
-            lambda: inputs.check_features(run, manifest, read, embeddings),
-            lambda found: f"{found.rows.shape[0]:,} rows of {found.rows.shape[1]}, {found.space}",
-        )
-        check("model", lambda: inputs.check_model(manifest), lambda words: words)
+        features = None
+        if "features" in manifest or not by_strategy(run):
+            features = check(
+                "features",
+                lambda: inputs.check_features(run, manifest, read, embeddings),
+                lambda found: (
+                    f"{found.rows.shape[0]:,} rows of {found.rows.shape[1]}, {found.space}"
+                ),
+            )
+            check("model", lambda: inputs.check_model(manifest), lambda words: words)
         stages = check(
             "repetition",
             lambda: self._repeat(manifest, read, features, deep=deep, threads=threads),
@@ -166,14 +171,19 @@ class _Verifier:
         self,
         manifest: Mapping[str, Any],
         pool: Pool,
-        features: Features,
+        features: Features | None,
         *,
         deep: bool,
         threads: int | None,
     ) -> tuple[str, ...]:
         """Run the line again and hold every artifact against the stored one."""
+        said = (self._run, manifest, pool)
         try:
-            with repeated(self._run, manifest, pool, features, deep=deep, threads=threads) as again:
+            with (
+                chosen_again(*said, features, deep=deep, threads=threads)
+                if features is None or by_strategy(self._run)
+                else repeated(*said, features, deep=deep, threads=threads)
+            ) as again:
                 return self._compare(manifest, again)
         except VerifyError:
             raise
@@ -210,3 +220,9 @@ def _mend(manifest: Mapping[str, Any]) -> str:
 
 def _tell_beside(names: Sequence[str]) -> str:
     return f"{', '.join(Path(name).name for name in names)} as the run left them"
+
+
+def _stages_of(manifest: Mapping[str, Any], stood_on: Mapping[str, Any]) -> dict[str, Any]:
+    """The stages of the run; the folder of a strategy's run may keep others, of one before."""
+    stages: dict[str, Any] = manifest["stages"]
+    return {name: stages[name] for name in stood_on.get("stages", stages) if name in stages}
