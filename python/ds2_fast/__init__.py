@@ -5,8 +5,9 @@
 `fit_transition`, `bootstrap_transition`, `curate`, `check_trust`, `score_longtail`, `rank_samples`,
 `drop_duplicates`, `seat_groups`, `choose_centers`, `measure_losses`, `write_subset`. `PoolIndex`
 answers queries against the pool of a run; `compare_raters` compares several raters of a pool,
-`explain` says why a run took or left a sample, `draw_report` draws what it found,
-`compare_runs` compares two runs, `verify_run` checks one, `plan_run` says what one would take.
+`compare_strategies` ways to select, `compare_runs` two runs; `explain` says why a run took or left
+a sample, `draw_report` draws what it found, `verify_run` checks one, `plan_run` says what one would
+take.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from ds2_fast._core import __version__ as __version__
     from ds2_fast.auditing import check_audit as check_audit
     from ds2_fast.auditing import sample_audit as sample_audit
+    from ds2_fast.bakeoff import StrategyComparison as StrategyComparison
+    from ds2_fast.bakeoff import compare_strategies as compare_strategies
     from ds2_fast.compared_runs import RunComparison as RunComparison
     from ds2_fast.compared_runs import compare_runs as compare_runs
     from ds2_fast.comparing import RaterComparison as RaterComparison
@@ -89,6 +92,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "_core": ("__version__",),
     "auditing": ("check_audit", "sample_audit"),
+    "bakeoff": ("StrategyComparison", "compare_strategies"),
     "compared_runs": ("RunComparison", "compare_runs"),
     "comparing": ("RaterComparison", "compare_raters"),
     "curation": ("Curated", "curate"),

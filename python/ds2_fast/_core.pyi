@@ -24,6 +24,7 @@ __all__ = [
     "compare_close_fit",
     "compress_ratings",
     "consensus_counts",
+    "cover",
     "curate",
     "curate_audited",
     "curate_paper",
@@ -800,6 +801,31 @@ def keep_apart(
 
     Raises:
         ValueError: if a value is out of range or not finite, or a row unknown, repeated or zero.
+    """
+
+def cover(
+    embeddings: _Embeddings,
+    chosen: NDArray[np.uint32],
+    allow_zero: bool,
+    threads: int | None,
+    progress: Progress | None,
+) -> NDArray[np.float32]:
+    """Tell how near every row lies to the nearest chosen one.
+
+    Args:
+        embeddings: float32 or float16 `(N, d)`, finite.
+        chosen: uint32 `(m,)`, distinct rows, at least one.
+        allow_zero: accept rows of zeros, which are similar to every row by 0.
+        threads: at least 1; None = one per core. The result does not depend on it.
+        progress: called with rows done and N.
+
+    Returns:
+        float32 `(N,)`, cosine similarities; 1 for a chosen row.
+
+    Raises:
+        ValueError: if a value is out of range or not finite, or a row unknown, repeated or zero.
+
+    `N m d` multiply-adds.
     """
 
 def choose_marginal(

@@ -188,7 +188,7 @@ def choose_by(
         check_strict(inputs.analysis.trust, "leave out `--curate`")
     started = perf_counter()
     with ExitStack() as shown:
-        inputs.progress = _shown_late(line, shown)
+        inputs.progress = show_late(line, shown)
         outcome = run_plan(plan, inputs, n)
     sheet = strategy_sheet(inputs.pool, outcome)
     choice = Choice(_with_map(sheet, inputs, mapped=mapped), account_for(plan, outcome))
@@ -223,7 +223,7 @@ def choose_by(
     return choice
 
 
-def _shown_late(line: Line, shown: ExitStack) -> Progress:
+def show_late(line: Line, shown: ExitStack) -> Progress:
     """Show progress from the first call on: the stages before it have a line of their own."""
     opened: list[Progress] = []
 

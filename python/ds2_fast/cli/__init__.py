@@ -29,7 +29,7 @@ COMMANDS = {
     "audit": "Draw samples to score by hand, for `--audit`.",
     "explain": "Say why a finished run took or left a sample.",
     "report": "Print or draw what a finished run found.",
-    "compare": "Compare two finished runs of one pool.",
+    "compare": "Compare two finished runs, or ways to select from one pool.",
     "verify": "Check that a finished run is what it says, and gives the same result again.",
     "doctor": "Check the installation and this machine.",
     "model": "Import, fetch and list embedding models.",

@@ -12,6 +12,7 @@ from ds2_fast.cli.pool_options import OPTION_NAMES as POOL
 from ds2_fast.cli.rating_options import OPTION_NAMES as RATING
 
 SECTIONS: Mapping[str, tuple[str, ...]] = {
+    "Strategies": ("strategies", "settings", "seeds", "held_out", "run", "run_name", "page"),
     "Selection and output": (
         "n",
         "output",
@@ -52,6 +53,7 @@ EVERYDAY = frozenset({
     "embeddings", "embedder", "space", "model", "raters", "api_base", "budget", "max_cost",
     "dry_run", "yes", "format", "messages_col", "group_col",
     "run_dir", "seed", "offline", "quiet", "as_json",
+    "strategies", "settings", "seeds", "held_out", "run", "run_name", "page",
 })  # fmt: skip
 """Options that `--help` lists where there are many."""
 

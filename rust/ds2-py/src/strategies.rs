@@ -1,6 +1,7 @@
 //! Binding of `ds2_core::strategies`.
 
 use ds2_core::strategies::apart::keep_apart;
+use ds2_core::strategies::cover::cover;
 use ds2_core::strategies::facility;
 use ds2_core::strategies::graph_cut::{cut_graph, divide_bins};
 use ds2_core::strategies::importance;
@@ -209,6 +210,22 @@ fn grow_tree_of<'py>(
     Ok(leaves.into_pyarray(embeddings.py()))
 }
 
+/// The similarity of every row to the nearest chosen one.
+#[pyfunction(name = "cover")]
+fn cover_of<'py>(
+    embeddings: &Bound<'py, PyAny>,
+    chosen: &Bound<'py, PyAny>,
+    allow_zero: bool,
+    threads: Option<usize>,
+    progress: Option<Py<PyAny>>,
+) -> PyResult<Bound<'py, PyArray1<f32>>> {
+    let chosen: List<'_> = borrow(chosen, "chosen", "uint32 (m,)")?;
+    let chosen = chosen.as_slice()?;
+    let nearest =
+        with_rows!(embeddings, progress, |rows, tick| cover(rows, chosen, allow_zero, threads, tick))?;
+    Ok(nearest.into_pyarray(embeddings.py()))
+}
+
 pub(crate) fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(keep_apart_of, m)?)?;
     m.add_function(wrap_pyfunction!(choose_marginal_of, m)?)?;
@@ -217,5 +234,6 @@ pub(crate) fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(cut_graph_of, m)?)?;
     m.add_function(wrap_pyfunction!(draw_tempered, m)?)?;
     m.add_function(wrap_pyfunction!(weigh_importance, m)?)?;
+    m.add_function(wrap_pyfunction!(cover_of, m)?)?;
     m.add_function(wrap_pyfunction!(grow_tree_of, m)?)
 }

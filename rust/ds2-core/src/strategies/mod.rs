@@ -12,11 +12,13 @@
 //! | [`tempered`] | draw in proportion to `exp(score / temperature)` | `QuRating` |
 //! | [`importance`] | how much likelier a text is under a target than in the pool | DSIR |
 //! | [`tree`] | hierarchical spherical k-means, from the root down | spherical k-means |
+//! | [`cover`] | how near every row lies to what was chosen | radius of k-center |
 
 use crate::{Error, Result};
 
 pub mod apart;
 mod ceiling;
+pub mod cover;
 pub mod facility;
 pub mod graph_cut;
 pub mod importance;
