@@ -30,10 +30,12 @@ SAMPLE = ROOT / "examples" / "sample_pool.parquet"
 RESULTS = Path(__file__).resolve().parent / "results"
 RATERS = ("rating_gpt4o_mini", "rating_llama31_8b", "rating_mistral_7b")
 STRATEGIES = (
-    "ds2,ds2-raw,alpagasus,deita,column,longest,knn,kcenter,mmr,facility,"
+    "ds2,ds2-raw,alpagasus,alpagasus-4=alpagasus,deita,column,longest,knn,kcenter,mmr,facility,"
     "ds2+mmr,ds2+kcenter,ds2+deita,ds2+facility"
 )
 """All that need no more than scores, texts and embeddings."""
+SETTINGS = ("alpagasus-4.threshold=4",)
+"""A threshold that the raters of Alpaca give to a thousand samples and more."""
 
 
 def main() -> None:
@@ -42,13 +44,14 @@ def main() -> None:
     parser.add_argument("--embeddings", type=Path, help="default: the lexical space")
     parser.add_argument("--raters", nargs="+", default=list(RATERS))
     parser.add_argument("--strategies", default=STRATEGIES, help="names with commas")
-    parser.add_argument("--set", action="append", default=[], help="NAME.OPTION=VALUE")
+    parser.add_argument("--set", action="append", help="NAME.OPTION=VALUE")
     parser.add_argument("-n", default="1000")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--run-dir", type=Path, help="default: one that is removed")
     parser.add_argument("--name", default="bakeoff", help="of the result files")
     parser.add_argument("--fast", action="store_true", help="the sample pool; nothing is written")
     options = parser.parse_args()
+    settings = options.set or (SETTINGS if options.strategies == STRATEGIES else ())
     if options.fast:
         options.ratings, options.embeddings, options.n = SAMPLE, None, "100"
         options.raters, options.seeds = ["rating", "truth"], 2
@@ -61,7 +64,7 @@ def main() -> None:
                 score_col=rater,
                 held_out=[other for other in options.raters if other != rater],
                 seeds=options.seeds,
-                strategy_options=read_settings(options.set, options.strategies),
+                strategy_options=read_settings(settings, options.strategies),
                 embeddings=options.embeddings,
                 space=None if options.embeddings else "lexical",
                 run_dir=options.run_dir or folder,

@@ -25,6 +25,7 @@ BENCHES: dict[str, tuple[str | Path, ...]] = {
     "bench_knn.py": ("--embeddings", MINILM),
     "bench_alpaca_agreement.py": ("--ratings", ALPACA, "--embeddings", MINILM),
     "bench_curation.py": ("--data", DATA),
+    "bench_bakeoff.py": ("--ratings", ALPACA, "--embeddings", MINILM),
     "bench_budget.py": ("--ratings", ALPACA, "--embeddings", MINILM, "--scale", "341612"),
     "bench_lexical.py": (
         *("--pool", ALPACA, "--embeddings", MINILM),

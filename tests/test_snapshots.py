@@ -25,6 +25,17 @@ CASES = {
     "curate": ("curate", "pool.parquet", "--score-col", "rating", "--space", "lexical"),
     "report": ("report", "pool.ds2"),
     "compare": ("compare", "pool.ds2", "other.ds2"),
+    "compare-strategies": (
+        "compare",
+        "pool.parquet",
+        "--strategies",
+        "ds2,longest,loose=deita,ids",
+        "-n",
+        "20",
+        "--set",
+        "loose.threshold=0.5",
+        *SELECT[4:],
+    ),
     "verify": ("verify", "pool.ds2", "--deep"),
     "error-verify-pool-changed": ("verify", "pool.ds2"),
     "error-no-such-file": ("select", "poll.parquet", "-n", "20"),
@@ -124,6 +135,8 @@ def normalized(text: str, folder: Path) -> str:
     for path in {str(folder), str(folder.resolve())}:
         text = text.replace(f"{path}{os.sep}", "").replace(path, ".")
     text = re.sub(r"\((\d+ min )?\d+(\.\d)? s\)", "(# s)", text)
+    # The last column of a table of strategies, which has a share in it.
+    text = re.sub(r"(?m)^(.*\d%.*) \d\.\d\d *$", r"\1 #.##", text)
     return "\n".join(line.rstrip() for line in text.splitlines())
 
 

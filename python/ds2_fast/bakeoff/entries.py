@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import NoneType, UnionType
@@ -13,6 +14,7 @@ from ds2_fast.strategies import Plan, find_strategy, option_types, parse_strateg
 CONTROL = "random"
 """The label of the control, and the strategy it is."""
 
+_LABEL = re.compile(r"[A-Za-z0-9][\w.+-]*")
 _WORDS = {"true": True, "yes": True, "false": False, "no": False}
 
 
@@ -74,6 +76,11 @@ def _label(text: str) -> tuple[str, str]:
     if not label or (sign and not name):
         raise PoolError(
             f"`{text.strip()}` names no strategy", "write `--strategies ds2,longest,mine=deita`"
+        )
+    if name and _LABEL.fullmatch(label) is None:
+        raise PoolError(
+            f"`{label}` is no label",
+            "letters, digits and `_.+-` make one: `--strategies mine=deita`",
         )
     return label, name or label
 

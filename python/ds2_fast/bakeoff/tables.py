@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ from ds2_fast.bakeoff.measures import (
 from ds2_fast.bakeoff.running import Draw, Ran
 from ds2_fast.figures.shares import share_groups, share_lengths
 from ds2_fast.progress import Progress, silent
+from ds2_fast.strategies import options_of
 
 if TYPE_CHECKING:
     from ds2_fast.features import Features
@@ -127,7 +129,7 @@ class _Table:
             "run": None,
         }
         if ran.failure is not None:
-            row["failed"] = {"message": ran.failure.message, "hint": ran.failure.hint}
+            row["failed"] = {"message": ran.failure.message, "hint": _hint(ran)}
             return row
         row["measures"] = _measures(self.measured, ran, draws)
         row["raters"] = {judge.name: self.judged(judge, ran) for judge in self.measured.judges}
@@ -162,6 +164,18 @@ class _Table:
             if spread > 0 and own["over_control"] is not None and not own["used"]:
                 gains.append(own["over_control"]["value"] / spread)
         return float(np.mean(gains)) if gains else None
+
+
+def _hint(ran: Ran) -> str:
+    """What would mend a strategy, with its own options as a comparison takes them."""
+    own = {each.name for part in ran.entry.plan.parts for each in options_of(type(part))}
+
+    def said(found: re.Match[str]) -> str:
+        name = found[1].replace("-", "_")
+        return f"--set {ran.entry.label}.{name}=..." if name in own else found[0]
+
+    hint = "" if ran.failure is None else ran.failure.hint
+    return re.sub(r"--([a-z][a-z-]*)", said, hint)
 
 
 def _measures(measured: Measured, ran: Ran, draws: Sequence[Draw]) -> dict[str, Any]:

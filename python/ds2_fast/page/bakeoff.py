@@ -23,8 +23,11 @@ _WIDTH = 440
 _LINE = 24
 _LETTER = 6.3
 _WIDEST_NAME = 130
-_DRAWN = ("vendi", "coverage_mean")
-"""Measures that are drawn besides the raters."""
+_DRAWN = {
+    "vendi": "Vendi score",
+    "coverage_mean": "Mean distance of the pool to the nearest chosen sample",
+}
+"""Measures that are drawn besides the raters, and what their charts are called."""
 _LISTED = 12
 
 
@@ -118,7 +121,7 @@ def _charts(rows: Sequence[Mapping[str, Any]], report: Mapping[str, Any]) -> lis
     for column in columns_of({"strategies": rows}):
         if column.name in _DRAWN:
             dots = [_measured(row, column.name) for row in rows if column.name in row["measures"]]
-            found.append(_chart(column.title, dots, dots[0].value, column.means))
+            found.append(_chart(_DRAWN[column.name], dots, dots[0].value, column.means))
     return found
 
 
