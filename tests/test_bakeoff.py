@@ -429,14 +429,21 @@ def test_the_command_line_prints_json_and_draws(capsys, pool):
     [
         (["a", "b", "-n", "5"], "`-n` is for comparing strategies"),
         (["a", "b", "--score-col", "x"], "`--score-col` is for comparing strategies"),
-        (["a"], "two run folders"),
+        (["a"], "two run folders can be compared, got 1"),
         (["pool.jsonl", "--strategies", "knn"], "how many samples"),
-        (["--strategies", "knn", "-n", "3"], "name the pool"),
+        (["--strategies", "knn", "-n", "3"], "there is no pool"),
     ],
 )
 def test_the_two_comparisons_are_kept_apart(capsys, words, told):
     assert main(["compare", *words]) == 2
     assert told in capsys.readouterr().err
+
+
+def test_a_file_that_merely_lies_there_runs_no_command(capsys, pool, monkeypatch):
+    monkeypatch.chdir(pool.parent)
+    (pool.parent / "ds2-fast.toml").write_text("[compare]\nrun = 'touch {subset}.ran'\n", "utf-8")
+    assert main(["compare", "pool.jsonl", "--strategies", "knn", "-n", "5"]) == 2
+    assert "may only do if it is named" in capsys.readouterr().err
 
 
 def test_an_unknown_name_costs_nothing(capsys, pool):

@@ -11,6 +11,7 @@ import click
 from ds2_fast.cli.bakeoff_options import OPTION_NAMES, bakeoff_options
 from ds2_fast.cli.options import run_options
 from ds2_fast.cli.sections import SectionedCommand
+from ds2_fast.cli.usage import HintedError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -60,9 +61,9 @@ def compare(
         _compare_runs(paths, page, narrator, as_json=as_json)
         return
     if options["n"] is None:
-        raise click.UsageError("say how many samples strategies are to choose: `-n 1000`")
+        raise HintedError("it is not said how many samples are to be chosen", "give `-n 1000`")
     if not paths:
-        raise click.UsageError("name the pool that strategies are to choose from")
+        raise HintedError("there is no pool to choose from", "name its file")
     _compare_strategies(paths, strategies, page, narrator, quiet=quiet, as_json=as_json, **options)
 
 
@@ -73,12 +74,13 @@ def _compare_runs(
     for name in OPTION_NAMES:
         if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
             flag = f"--{name.replace('_', '-')}" if len(name) > 1 else f"-{name}"
-            raise click.UsageError(
-                f"`{flag}` is for comparing strategies: name them with `--strategies`"
+            raise HintedError(
+                f"`{flag}` is for comparing strategies", "name them with `--strategies`"
             )
     if len(paths) != _RUNS:
-        raise click.UsageError(
-            "name two run folders to compare, or a pool and `--strategies ds2,longest -n 1000`"
+        raise HintedError(
+            f"two run folders can be compared, got {len(paths)}",
+            "name both, or a pool and `--strategies ds2,longest -n 1000`",
         )
     from ds2_fast.compared_runs import compare_runs
 

@@ -21,8 +21,9 @@ FILE = "ds2-fast.toml"
 PREFIX = "DS2_FAST_"
 OPTION = "config_file"
 
-NAMED_ONLY = frozenset({"yes", "insecure-http", "api-base", "api-key-env"})
-"""What spends money or sends a key somewhere: not from a file that merely lies there."""
+NAMED_ONLY = frozenset({"yes", "insecure-http", "api-base", "api-key-env", "run"})
+"""What spends money, sends a key somewhere or runs a command: not from a file that merely lies
+there."""
 
 _NOT_SET = frozenset({"help", "help-all", "version", "config"})
 _READ = f"{__name__}.file"
