@@ -14,7 +14,7 @@ ROWS = 400
 
 
 def write_pool(folder: Path) -> Path:
-    """Write a pool with ratings, complexity, groups and picks, and its embeddings."""
+    """Write a pool with ratings, complexity, groups, picks and a target, and its embeddings."""
     rng = np.random.default_rng(4)
     frame = pl.read_parquet(POOL).head(ROWS).drop("truth")
     second = np.clip(frame["rating"].to_numpy() + rng.integers(-1, 2, ROWS), 0, 5)
@@ -27,6 +27,7 @@ def write_pool(folder: Path) -> Path:
     frame.drop("rating", "second").write_parquet(folder / "unrated.parquet")
     np.save(folder / "rows.npy", rng.standard_normal((ROWS, 16)).astype(np.float32))
     (folder / "picks.txt").write_text("".join(f"{name}\n" for name in frame["id"][40:120]), "utf-8")
+    frame.tail(20).write_ndjson(folder / "target.jsonl")
     return folder / "pool.parquet"
 
 

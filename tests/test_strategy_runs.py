@@ -30,6 +30,13 @@ KINDS = {
     "kcenter": {},
     "mmr": {},
     "facility": {"strategy_options": {"neighbors": 10}},
+    "qurating": {},
+    "tree": {},
+    "dq": {},
+    "mods": {},
+    "zip": {},
+    "dsir": {"strategy_options": {"target": "target.jsonl"}},
+    "semdedup+longest": {},
     "ds2+mmr": {"noise_share": 0.9},
     "ds2-raw+kcenter": {},
 }
@@ -51,8 +58,9 @@ def own(made, tmp_path):
 
 def options_of(kind, folder):
     options = json.loads(json.dumps(KINDS[kind]))
-    if kind == "ids":
-        options["strategy_options"]["keep_ids"] = str(folder / "picks.txt")
+    for name in ("keep_ids", "target"):
+        if name in options.get("strategy_options", {}):
+            options["strategy_options"][name] = str(folder / options["strategy_options"][name])
     return options
 
 
@@ -87,7 +95,7 @@ def test_a_strategy_looks_at_what_it_says_it_needs(made, tmp_path, kind):
     needs, settings = find_strategy(kind).needs, result.report["settings"]
     assert ("embeddings" in needs) is ("features" in result.manifest)
     assert ("neighbors" in needs) is ("neighbors" in result.manifest["stages"])
-    assert ("scores" in needs and kind != "deita") is ("score_col" in settings)
+    assert ("scores" in needs and kind != "deita") is ("score_col" in settings), needs
 
 
 def test_settings_are_those_that_had_effect(made, tmp_path):
@@ -128,6 +136,7 @@ def test_a_changed_byte_of_every_file_of_the_run_is_named(made, tmp_path):
         ("deita", "pool.parquet", r"the pool `.*pool\.parquet` has changed since the run"),
         ("deita", "rows.npy", r"the embeddings `.*rows\.npy` have changed since the run"),
         ("ids", "picks.txt", r"`.*picks\.txt` has changed since the run"),
+        ("dsir", "target.jsonl", r"`.*target\.jsonl` has changed since the run"),
         ("longest", "pool.parquet", r"the pool `.*pool\.parquet` has changed since the run"),
     ],
 )
