@@ -139,7 +139,7 @@ def test_parts_that_make_no_whole_are_refused(name, wrong):
 
 
 def test_values_outside_their_range_are_refused():
-    with pytest.raises(PoolError, match=r"above -1 and at most 1, got 1\.5"):
+    with pytest.raises(PoolError, match=r"at least -1 and at most 1, got 1\.5"):
         parse_strategy("deita", {"threshold": 1.5})
     with pytest.raises(PoolError, match="one of high, low, mid, got 'best'"):
         parse_strategy("column", {"order": "best"})

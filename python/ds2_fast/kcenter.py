@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-SLOWEST = 0.5e9
-"""Multiply-adds a second on one core, on the safe side: 2.7e9 (portable kernel) to 4.1e9 (AVX-512)
-were measured alone, 0.9e9 beside other work (rows of 384, two shared cores, 2026-11)."""
+SLOWEST = 5e9
+"""Multiply-adds a second on one core, on the safe side: 2.1e10 (portable kernel) and 4.3e10 (AVX2)
+were measured on rows of 384, real and random, of which most are ruled out without a product (two
+shared cores, 2026-11)."""
 
 
 @dataclass(frozen=True)

@@ -26,9 +26,9 @@ class Deita(Strategy):
     The score is the product of a complexity and a quality column, where there are both (columns of
     a known name, or those named), else the one column of scores, which alone can be curated. As a
     set rule it walks down the ranking and takes a sample if its cosine similarity to every one
-    taken before is below the threshold. The threshold was tuned to the paper's embeddings, those of
-    LLaMA-1-13B; in other spaces it keeps more or fewer, and where fewer than n are left, fewer are
-    taken, said so.
+    taken before is at most the threshold. The threshold was tuned to the paper's embeddings, those
+    of LLaMA-1-13B; in other spaces it keeps more or fewer, and where fewer than n are left, fewer
+    are taken, said so.
     """
 
     name = "deita"
@@ -36,7 +36,7 @@ class Deita(Strategy):
     needs = "scores (one column, or complexity and quality), embeddings"
 
     threshold: float = option(
-        0.9, "Cosine similarity to a sample taken from which on one is left out.", above=-1, most=1
+        0.9, "Cosine similarity to a sample taken above which one is left out.", least=-1, most=1
     )
     quality_col: str | None = option(None, "Column of quality scores.  [default: a known name]")
     complexity_col: str | None = option(

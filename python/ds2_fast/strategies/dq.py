@@ -23,7 +23,8 @@ class Dq(Strategy):
     of the largest `sum_{j in V} s(i, j) - penalty sum_{j in S} s(i, j)`, `V` what the bins before
     left, `S` the bin so far, `s` the cosine similarity. So the first bin is what is most like the
     pool, and the last is what remains. Then the same share of every bin is drawn by the seed,
-    rounded by largest remainder, ties to the bin that was cut first.
+    rounded by largest remainder, ties to the bin that was cut first. The penalty of 2 is that of
+    the published code.
     """
 
     name = "dq"
@@ -33,7 +34,7 @@ class Dq(Strategy):
     random = True
 
     bins: int = option(10, "Bins that the pool is cut into.", least=1)
-    penalty: float = option(1.0, "Weight of the similarity to what its bin holds.", least=0)
+    penalty: float = option(2.0, "Weight of the similarity to what its bin holds.", least=0)
 
     def choose(self, inputs: Inputs, candidates: Candidates, n: int) -> Picked:
         """Draw the share of every bin, the first bin first."""
