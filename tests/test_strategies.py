@@ -97,6 +97,12 @@ def test_ids_takes_rows_in_the_order_of_the_list(tmp_path):
 def test_a_scorer_hands_its_scores_to_a_set_rule():
     # All on different points but 0 and 1: k-center starts with the best and avoids its double.
     assert select("column+kcenter", 4).indices.tolist() == [0, 3, 4, 2]
+    # Of the best four, 0, 1, 3 and 4, the three that are not alike; of the best two, both.
+    narrow = {"strategy_options": {"among": 4 / 3}}
+    assert select("column+kcenter", 3, **narrow).indices.tolist() == [0, 3, 4]
+    assert select("column+kcenter", 2, strategy_options={"among": 1}).indices.tolist() == [0, 1]
+    assert not parse_strategy("column+kcenter").nested
+    assert parse_strategy("kcenter").nested
     assert select("longest+deita", 6).indices.tolist() == [1, 3, 4, 2]
 
 

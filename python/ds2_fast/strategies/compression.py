@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ds2_fast.strategies.strategy import Candidates, Picked, Strategy, option
+from ds2_fast.strategies.strategy import Candidates, Picked, Strategy, among, option
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -39,6 +39,7 @@ class Zip(Strategy):
     source = "Yin et al. 2024, arXiv 2407.06645"
     needs = "texts"
 
+    among: float = among()
     k1: int = option(10_000, "Candidates of a round that are measured with all taken.", least=1)
     k2: int = option(200, "Candidates of a round that go on.", least=1)
     k3: int = option(100, "Samples that a round takes.", least=1)

@@ -9,7 +9,7 @@ import numpy as np
 
 from ds2_fast import _core
 from ds2_fast.strategies.random import share_seats
-from ds2_fast.strategies.strategy import Candidates, Picked, Strategy, option
+from ds2_fast.strategies.strategy import Candidates, Picked, Strategy, among, option
 
 if TYPE_CHECKING:
     from ds2_fast.strategies.inputs import Inputs
@@ -33,6 +33,7 @@ class Dq(Strategy):
     nested = False
     random = True
 
+    among: float = among()
     bins: int = option(10, "Bins that the pool is cut into.", least=1)
     penalty: float = option(2.0, "Weight of the similarity to what its bin holds.", least=0)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ds2_fast import _core
 from ds2_fast.strategies.mmr import unit_scores
-from ds2_fast.strategies.strategy import Candidates, Picked, Strategy, option
+from ds2_fast.strategies.strategy import Candidates, Picked, Strategy, among, option
 
 if TYPE_CHECKING:
     from ds2_fast.strategies.inputs import Inputs
@@ -27,6 +27,7 @@ class Facility(Strategy):
     needs = "embeddings, neighbors"
 
     neighbors: int = option(50, "Neighbors of a sample that it can stand for.", least=1, most=255)
+    among: float = among()
     weight: float = option(0.0, "How much a score of 1 adds to a gain.", least=0)
 
     def choose(self, inputs: Inputs, candidates: Candidates, n: int) -> Picked:

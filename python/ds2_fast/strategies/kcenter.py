@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ds2_fast.kcenter import choose_centers
-from ds2_fast.strategies.strategy import Candidates, Picked, Strategy
+from ds2_fast.strategies.strategy import Candidates, Picked, Strategy, among
 
 if TYPE_CHECKING:
     from ds2_fast.strategies.inputs import Inputs
@@ -25,6 +25,8 @@ class KCenter(Strategy):
     name = "kcenter"
     source = "Sener and Savarese, ICLR 2018, arXiv 1708.00489; Gonzalez 1985"
     needs = "embeddings"
+
+    among: float = among()
 
     def choose(self, inputs: Inputs, candidates: Candidates, n: int) -> Picked:
         """Take the farthest, n times."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
@@ -37,7 +38,12 @@ class Plan:
     @property
     def nested(self) -> bool:
         """Whether the first m of n are what would be chosen for m."""
-        return self.rule.nested
+        return self.rule.nested and not self.narrows
+
+    @property
+    def narrows(self) -> bool:
+        """Whether the set rule, which does not weigh scores, sees the best scored only."""
+        return self.scorer is not self.rule and self.rule.among is not None
 
     @property
     def random(self) -> bool:
@@ -132,7 +138,8 @@ def run_plan(plan: Plan, inputs: Inputs, n: int) -> Outcome:
 
     Samples that a filter keeps out, or that have no score, are no candidates. Candidates are ranked
     by (score descending, ties as the scorer breaks them, row ascending); the set rule takes n of
-    them, or all that it would, if they are fewer.
+    them, or all that it would, if they are fewer. A set rule that does not weigh scores is shown
+    the best `among n` of another part's.
 
     Args:
         plan: the strategy.
@@ -160,7 +167,11 @@ def run_plan(plan: Plan, inputs: Inputs, n: int) -> Outcome:
             "look at its options: `ds2-fast strategies NAME`",
         )
     wanted = min(n, len(candidates))
-    picked = plan.rule.choose(inputs, candidates, wanted)
+    seen = len(candidates)
+    if plan.narrows and plan.rule.among is not None:
+        seen = min(seen, math.ceil(plan.rule.among * wanted))
+    shown = Candidates(candidates.rows[:seen], candidates.scores[:seen])
+    picked = plan.rule.choose(inputs, shown, wanted)
     _check(plan.rule, picked.rows, candidates, wanted)
     why = picked.why_fewer or "the set rule took no more"
     if len(picked.rows) == wanted:
@@ -171,7 +182,7 @@ def run_plan(plan: Plan, inputs: Inputs, n: int) -> Outcome:
         kept,
         candidates.rows,
         picked.left,
-        candidates.rows[len(candidates) if picked.seen is None else picked.seen :],
+        candidates.rows[seen if picked.seen is None else picked.seen :],
         why,
     )
 

@@ -75,6 +75,8 @@ class Strategy:
         needs: what of a pool it looks at, in words.
         nested: whether the first m of n are what it would choose for m.
         random: whether the choice depends on the seed.
+        among: of a set rule that does not weigh scores: among how many times n of the best scored
+            it chooses, if another part has scored them; None for a rule that weighs them.
     """
 
     name: ClassVar[str]
@@ -82,6 +84,7 @@ class Strategy:
     needs: ClassVar[str] = "nothing but the samples"
     nested: ClassVar[bool] = True
     random: ClassVar[bool] = False
+    among: float | None = None
 
     def keep(self, inputs: Inputs) -> NDArray[np.bool_]:
         """Say which samples may be chosen, bool `(N,)`."""
@@ -108,6 +111,13 @@ class Strategy:
             for role, method in methods.items()
             if getattr(cls, method) is not getattr(Strategy, method)
         )
+
+
+def among() -> Any:  # noqa: ANN401
+    """Make the field `among` of a set rule that does not weigh scores."""
+    return option(
+        5.0, "After a scorer: how many times n of the best scored it chooses among.", least=1
+    )
 
 
 def option(
