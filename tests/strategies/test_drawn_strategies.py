@@ -104,7 +104,7 @@ def test_dsir_needs_a_target(tmp_path):
 
 def test_dq_draws_the_same_share_of_every_bin():
     rows = made_embeddings()
-    bins = _core.divide_bins(rows, np.arange(240, dtype=np.uint32), 10, 1.0, False, None, None)
+    bins = _core.divide_bins(rows, np.arange(240, dtype=np.uint32), 10, 2.0, False, None, None)
     chosen = select_by("dq", 30).indices.tolist()
     assert [len(set(chosen) & set(each.tolist())) for each in bins] == [3] * 10
     # 25 of 240 are 2.5 of each bin of 24: the first five have the half more.
@@ -123,7 +123,9 @@ def test_dq_by_hand():
     assert [each.tolist() for each in bins] == [[1, 3], [0, 2]]
     frame = frame_of([1, 1, 1, 1])
     for seed in range(5):
-        chosen = select_by("dq", 2, {"bins": 2}, frame=frame, embeddings=rows, seed=seed)
+        chosen = select_by(
+            "dq", 2, {"bins": 2, "penalty": 1.0}, frame=frame, embeddings=rows, seed=seed
+        )
         assert chosen.indices[0] in (1, 3)
         assert chosen.indices[1] in (0, 2)
 

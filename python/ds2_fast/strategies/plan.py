@@ -67,7 +67,7 @@ class Plan:
             f"{part.name}.{name}": list(value) if isinstance(value, tuple) else value
             for part in self.parts
             for name, value in _options(part).items()
-            if value not in (None, ())
+            if value is not None and value != ()
         }
 
     def to_dict(self) -> dict[str, Any]:

@@ -8,6 +8,8 @@ from functools import cache
 from importlib import import_module
 from typing import Any, get_type_hints
 
+import numpy as np
+
 from ds2_fast.errors import PoolError, RunError
 from ds2_fast.strategies.plan import Plan, assemble
 from ds2_fast.strategies.strategy import Strategy
@@ -91,7 +93,10 @@ def parse_strategy(text: str, options: Mapping[str, Any] | None = None) -> Plan:
     """
     names = [name.strip() for name in text.split("+")]
     classes = [find_strategy(name) for name in names]
-    given = dict(options or {})
+    given = {
+        name: value.item() if isinstance(value, np.generic) else value
+        for name, value in (options or {}).items()
+    }
     known = {each.name for part in classes for each in options_of(part)}
     for name in given:
         if name not in known:
