@@ -33,14 +33,14 @@ def over_seeds(values: Sequence[float]) -> dict[str, Any]:
         t, `t s / sqrt(S)`, None for a single value; `values`. NaN becomes None.
 
     Example:
-        >>> over_seeds([1.0, 2.0, 3.0])["half"]
-        2.4844
+        >>> round(over_seeds([1.0, 2.0, 3.0])["half"], 4)
+        2.4843
     """
     numbers = np.array(values, dtype=np.float64)
     half = None
     if len(numbers) > 1:
         quantile = _T_QUANTILES[len(numbers) - 2]
-        half = jsonable(round(quantile * float(numbers.std(ddof=1)) / np.sqrt(len(numbers)), 4))
+        half = jsonable(quantile * float(numbers.std(ddof=1) / np.sqrt(len(numbers))))
     return {
         "value": jsonable(float(numbers.mean())),
         "half": half,
