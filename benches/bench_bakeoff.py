@@ -57,19 +57,21 @@ def main() -> None:
         options.raters, options.seeds = ["rating", "truth"], 2
     with tempfile.TemporaryDirectory() as folder:
         reports = {
-            rater: compare_strategies(
-                options.ratings,
-                options.strategies,
-                options.n,
-                score_col=rater,
-                held_out=[other for other in options.raters if other != rater],
-                seeds=options.seeds,
-                strategy_options=read_settings(settings, options.strategies),
-                embeddings=options.embeddings,
-                space=None if options.embeddings else "lexical",
-                run_dir=options.run_dir or folder,
-                narrator=TerminalNarrator(),
-            ).to_dict()
+            rater: without_folders(
+                compare_strategies(
+                    options.ratings,
+                    options.strategies,
+                    options.n,
+                    score_col=rater,
+                    held_out=[other for other in options.raters if other != rater],
+                    seeds=options.seeds,
+                    strategy_options=read_settings(settings, options.strategies),
+                    embeddings=options.embeddings,
+                    space=None if options.embeddings else "lexical",
+                    run_dir=options.run_dir or folder,
+                    narrator=TerminalNarrator(),
+                ).to_dict()
+            )
             for rater in options.raters
         }
     found = {"machine": describe_machine(), "pool": options.ratings.name, "raters": reports}
@@ -81,6 +83,13 @@ def main() -> None:
         (RESULTS / f"{stem}.md").write_text(text, "utf-8")
 
 
+def without_folders(report: dict[str, Any]) -> dict[str, Any]:
+    """Keep of every file its name: where it lay is of no use elsewhere."""
+    report["pool"]["sources"] = [Path(name).name for name in report["pool"]["sources"]]
+    report["space"]["source"] = Path(report["space"]["source"]).name
+    return report
+
+
 def as_markdown(found: dict[str, Any]) -> str:
     """The summary over all raters, then a table for each as the score."""
     machine, reports = found["machine"], found["raters"]
@@ -90,7 +99,7 @@ def as_markdown(found: dict[str, Any]) -> str:
         "",
         f"Commit {machine['commit']}, {machine['processor']}, {machine['cores']} cores. "
         f"{first['pool']['samples']:,} samples, space `{first['space']['name']}` of "
-        f"`{Path(first['space']['source']).name}` for every strategy and every distance. "
+        f"`{first['space']['source']}` for every strategy and every distance. "
         f"Random strategies: means over {len(first['seeds'])} seeds.",
     ]
     for place, table in enumerate(first["tables"]):

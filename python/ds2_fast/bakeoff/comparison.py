@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ds2_fast import _core, artifacts
+from ds2_fast import _core
 from ds2_fast.analysis import Recipe
 from ds2_fast.bakeoff.commands import CommandResult, CommandRunner, split_command
 from ds2_fast.bakeoff.entries import read_entries
 from ds2_fast.bakeoff.intervals import FEWEST_SEEDS, MOST_SEEDS
-from ds2_fast.bakeoff.judges import Judge, judge_of_model, read_judges
+from ds2_fast.bakeoff.judges import judge_of_model, read_judges
+from ds2_fast.bakeoff.reporting import gather_measured, make_tables, tell_shared
 from ds2_fast.bakeoff.running import Ran, run_entry
-from ds2_fast.bakeoff.tables import Measured, table_for
 from ds2_fast.errors import ModelError, PoolError
 from ds2_fast.features import usual_space
 from ds2_fast.gathering import Wanted
@@ -34,7 +32,6 @@ from ds2_fast.sizes import parse_sizes
 from ds2_fast.source import open_pool, record_pool, record_source
 from ds2_fast.strategies import Inputs
 from ds2_fast.strategy_line import curates
-from ds2_fast.terminal import duration
 
 if TYPE_CHECKING:
     from ds2_fast.features import Features
@@ -183,7 +180,7 @@ def compare_strategies(
         results = (
             {} if command is None else _run_all(CommandRunner(line, pool, command, run_name), runs)
         )
-        measured = _measured(line, inputs, features, asked, judges)
+        measured = gather_measured(line, inputs, features, asked, judges)
         report = {
             "ds2_fast": _core.__version__,
             "settings": {
@@ -196,9 +193,9 @@ def compare_strategies(
             },
             "seeds": list(drawn),
             "control": entries[0].label,
-            **_told(measured, why_no_space),
+            **tell_shared(measured, why_no_space),
             "run": None if command is None else {"name": run_name, "command": list(command)},
-            "tables": _tables(line, measured, runs, sizes, results),
+            "tables": make_tables(line, measured, runs, sizes, results),
         }
     return StrategyComparison(
         tuple(entry.label for entry in entries),
@@ -255,79 +252,3 @@ def _run_all(
         for ran in runs
         for draw in ran.draws.get(size, ())
     }
-
-
-def _measured(
-    line: Line,
-    inputs: Inputs,
-    features: Features | None,
-    asked: Judge | None,
-    judges: Sequence[Judge],
-) -> Measured:
-    """Gather what subsets are measured in; `asked` is the model that rated the pool, if one did."""
-    dollars = None
-    if asked is not None:
-        summary = json.loads((line.run.path / artifacts.RATINGS.files[1]).read_text("utf-8"))
-        dollars = summary["summary"]["cost"]["total"]
-    return Measured(
-        inputs.pool,
-        inputs.pool.text.str.len_chars().to_numpy().astype(np.int64),
-        features,
-        None if features is None else inputs.longtail,
-        tuple(judges) if asked is None else (asked, *judges),
-        dollars,
-        inputs.threads,
-    )
-
-
-def _told(measured: Measured, why_no_space: str) -> dict[str, Any]:
-    """What all tables share: the pool, the space, the raters."""
-    pool, features = measured.pool, measured.features
-    space = None
-    if features is not None:
-        space = {
-            "name": features.space,
-            "source": features.source,
-            "dimensions": features.rows.shape[1],
-        }
-    return {
-        "pool": {
-            "samples": len(pool),
-            "sources": [str(source) for source in pool.sources],
-            "schema": pool.schema.name,
-            "length": float(np.median(measured.lengths)),
-            "longtail": None if measured.longtail is None else float(measured.longtail.mean()),
-        },
-        "space": space,
-        "why_no_space": why_no_space,
-        "raters": [_judge(judge) for judge in measured.judges],
-    }
-
-
-def _judge(judge: Judge) -> dict[str, Any]:
-    rated = judge.values[~np.isnan(judge.values)]
-    return {
-        "name": judge.name,
-        "role": judge.role,
-        "rated": len(rated),
-        "pool_mean": float(rated.mean()) if len(rated) else None,
-        "pool_deviation": float(rated.std()) if len(rated) else None,
-    }
-
-
-def _tables(
-    line: Line,
-    measured: Measured,
-    runs: Sequence[Ran],
-    sizes: Sequence[int],
-    results: Mapping[tuple[str, int, int], CommandResult],
-) -> list[dict[str, Any]]:
-    started, found = perf_counter(), []
-    for size in sizes:
-        with line.narrator.stage("measures", "strategies") as progress:
-            found.append(table_for(measured, runs, size, results, seed=size, progress=progress))
-    subsets = sum(len(draws) for ran in runs for draws in ran.draws.values())
-    line.narrator.done(
-        "measures", f"measured {subsets:,} subsets ({duration(perf_counter() - started)})"
-    )
-    return found
