@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from ds2_fast.bakeoff.comparison import StrategyComparison
 
 _NONE = "–"
-_RATERS_ABREAST = 3
+_RATERS_ABREAST = 2
+"""Raters that fit beside the names in 100 columns."""
 _BESIDE = "  ± 95 %"
 """What the second line of a random strategy is called."""
 
@@ -35,7 +36,8 @@ def print_strategies(found: StrategyComparison, console: Console) -> None:
             f"{report['pool']['samples']:,} samples[/bold]"
         )
         for raters in _abreast(report["raters"]):
-            console.print(_rater_table(table, raters))
+            last = raters[-1] is report["raters"][-1]
+            console.print(_rater_table(table, raters, last=last))
         console.print(_measure_table(table, report))
         if share_columns(table):
             console.print(_share_table(table))
@@ -69,19 +71,26 @@ def _table(title: str, columns: Sequence[str]) -> Table:
     return table
 
 
-def _rater_table(table: Mapping[str, Any], raters: Sequence[Mapping[str, Any]]) -> Table:
-    """Means of each rater and how far they are over random; a star where a strategy saw them."""
+def _rater_table(
+    table: Mapping[str, Any], raters: Sequence[Mapping[str, Any]], *, last: bool
+) -> Table:
+    """Means of each rater and how far they are over random; a star where a strategy saw them.
+
+    The mean gain by all that a strategy did not see stands beside the last of them.
+    """
+    gains = ["held out"] if last else []
     names = [rater["name"] for rater in raters]
-    drawn = _table("Mean rating, and over random", [*names, "held out"])
-    for column in drawn.columns[1:-1]:
+    drawn = _table("Mean rating, and over random", [*names, *gains])
+    for column in drawn.columns[1 : len(names) + 1]:
         column.justify = "left"
     for row in _those_that_chose(table):
         judged = [row["raters"][name] for name in names]
         gain = "" if row["held_out_gain"] is None else f"{row['held_out_gain']:+.2f} sd"
-        _add(drawn, row, [*map(_judged, judged), gain], [*map(_beside, judged), ""])
+        cells, beside = [*map(_judged, judged), gain], [*map(_beside, judged), ""]
+        _add(drawn, row, cells[: len(drawn.columns) - 1], beside[: len(drawn.columns) - 1])
     means = [rater["pool_mean"] for rater in raters]
     pool = [_NONE if mean is None else f"{mean:.2f}" for mean in means]
-    drawn.add_row("whole pool", *pool, "", style="dim")
+    drawn.add_row("whole pool", *pool, style="dim")
     return drawn
 
 
