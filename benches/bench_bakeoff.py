@@ -30,12 +30,13 @@ SAMPLE = ROOT / "examples" / "sample_pool.parquet"
 RESULTS = Path(__file__).resolve().parent / "results"
 RATERS = ("rating_gpt4o_mini", "rating_llama31_8b", "rating_mistral_7b")
 STRATEGIES = (
-    "ds2,ds2-raw,alpagasus,alpagasus-4=alpagasus,deita,column,longest,knn,kcenter,mmr,facility,"
-    "ds2+mmr,ds2+kcenter,ds2+deita,ds2+facility"
+    "ds2,ds2-raw,alpagasus,alpagasus-4=alpagasus,deita,column,longest,qurating,knn,kcenter,mmr,"
+    "facility,tree,dq,zip,mods,ds2+mmr,ds2+kcenter,ds2+deita,ds2+facility,ds2+tree,semdedup+ds2"
 )
 """All that need no more than scores, texts and embeddings."""
-SETTINGS = ("alpagasus-4.threshold=4",)
-"""A threshold that the raters of Alpaca give to a thousand samples and more."""
+SETTINGS = ("alpagasus-4.threshold=4", "mods.threshold=2")
+"""Thresholds that the raters of Alpaca give to a thousand samples and more: `mods` was made for
+rewards around 0, and takes the ratings for them here."""
 
 
 def main() -> None:
