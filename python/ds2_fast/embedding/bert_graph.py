@@ -30,7 +30,7 @@ def require_exporter() -> None:
     if find_spec("onnx") is None:
         raise ModelError(
             "writing the ONNX graph of a model.safetensors needs the package `onnx`",
-            hint='pip install "ds2-fast[export]"',
+            hint='pip install "ds2-fast[export]", or in a clone pip install ".[export]"',
         )
 
 
