@@ -35,6 +35,10 @@ SAMPLE_POOL = ROOT / "examples" / "sample_pool.parquet"
 # What the guides take for given, made before their first block. Tutorials make what they need.
 GIVEN = {
     "README.md": "",
+    "docs/bakeoff.md": """
+        printf '#!/bin/sh\\nwc -l < "$1"\\n' > train_and_eval.sh
+        chmod +x train_and_eval.sh
+        """,
     "docs/checking.md": "ds2-fast select pool.parquet -n 5% -o subset.parquet",
     "docs/looking.md": """
         ds2-fast select pool.parquet -n 5% -o subset.parquet --embedder all-MiniLM-L6-v2
@@ -53,7 +57,7 @@ ENVIRONMENT = {
     "docs/looking.md": NO_PAGE,
     **{
         f"docs/{name}.md": LEXICAL
-        for name in ("checking", "raters", "rating", "selection", "strategies")
+        for name in ("bakeoff", "checking", "raters", "rating", "selection", "strategies")
     },
 }
 # Pages whose server is named by variables of ours; on the others litellm finds it by its own.

@@ -82,7 +82,9 @@ def unrated(tmp_path_factory):
 def rating(server: RatingServer) -> dict:
     # A label, because the port is another one every time.
     endpoint = {"api_base": server.base, "endpoint_label": "test", "max_concurrency": 8}
-    return {"model": "openai/rater", "rating_options": endpoint, "space": "lexical"}
+    # Without the page: it names the digest of the ratings, and these say how often was asked.
+    options = {"model": "openai/rater", "rating_options": endpoint, "space": "lexical"}
+    return {**options, "html": False}
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")

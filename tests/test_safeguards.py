@@ -318,12 +318,12 @@ def test_the_command_line_tells_each_in_a_line(capsys, files):
     ("arguments", "text"),
     [
         (("--dedup", 0), "0.0 is not in the range 0<x<=1"),
-        (("--dedup", "near"), "'near' is not a valid float"),
-        (("--fill", "random"), "'random' is not one of 'longtail', 'kcenter'"),
-        (("--mix", "web"), "'web' is not of the form web=0.7"),
-        (("--mix", "=0.5"), "'=0.5' is not of the form web=0.7"),
-        (("--mix", "web=much"), "'web=much' is not of the form web=0.7"),
-        (("--mix", "web=0.1,web=0.2"), "group 'web' occurs twice"),
+        (("--dedup", "near"), "`near` is not a valid float"),
+        (("--fill", "random"), "`random` is not one of `longtail`, `kcenter`"),
+        (("--mix", "web"), "`web` is not of the form web=0.7"),
+        (("--mix", "=0.5"), "`=0.5` is not of the form web=0.7"),
+        (("--mix", "web=much"), "`web=much` is not of the form web=0.7"),
+        (("--mix", "web=0.1,web=0.2"), "group `web` occurs twice"),
         (("--min-share", 2), "2.0 is not in the range 0<=x<=1"),
     ],
 )
