@@ -35,9 +35,14 @@ def read_answer(answer: Answer, prompt: Prompt) -> tuple[tuple[float, ...] | Non
     if answer.finish == "content_filter":
         return None, "content_filter"
     ratings, reason = parse_rating(answer.text, prompt)
-    if reason == "no_json" and _REFUSAL.match(answer.text):
+    if reason == "no_json" and refuses(answer.text):
         reason = "refusal"
     return ratings, reason
+
+
+def refuses(text: str) -> bool:
+    """Whether a text begins like a refusal."""
+    return _REFUSAL.match(text) is not None
 
 
 def parse_rating(text: str, prompt: Prompt) -> tuple[tuple[float, ...] | None, str | None]:

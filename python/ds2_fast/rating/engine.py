@@ -1,4 +1,4 @@
-"""The engine: rates the jobs of a run and writes one journal record for every paid answer.
+"""The engine: asks for the jobs of a run and writes one journal record for every paid answer.
 
 A few workers pull jobs from one iterator, so that a large pool is never a large number of tasks.
 Each request passes admission, goes through the transport under the engine's own deadline, and comes
@@ -13,8 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from ds2_fast.rating.admission import Admission, StoppedError, Ticket
-from ds2_fast.rating.answer import FINAL, read_answer
-from ds2_fast.rating.chances import read_chances
+from ds2_fast.rating.answer import FINAL
 from ds2_fast.rating.endpoint import hide_sample
 from ds2_fast.rating.jobs import Jobs
 from ds2_fast.rating.journal import Journal, Record
@@ -28,7 +27,6 @@ from ds2_fast.rating.transport import Answer, CallError, Failure, Transport
 DOWN_AFTER = 50
 HOPELESS_AFTER = 20
 TICK_SECONDS = 1.0
-_REASK = "\n\nReturn only the JSON object."
 # An answer is some thirty tokens; only the tokens-per-minute bucket asks.
 _ANSWER_TOKENS = 32
 
@@ -61,6 +59,7 @@ class Engine:
     ) -> None:
         self._clock = clock
         self._jobs = jobs
+        self._kind = jobs.asking.kind
         self._spending = spending
         self.rules = rules
         self._ceiling = ceiling
@@ -154,7 +153,8 @@ class Engine:
 
     async def _ask(self, sample: Sample, transport: Transport) -> Answer:
         """Make one request; whatever keeps the answer away becomes a `CallError`."""
-        messages = self._jobs.asking.messages(sample.user + (_REASK if sample.reasks else ""))
+        again = self._kind.again if sample.reasks else ""
+        messages = self._jobs.asking.messages(sample.user + again)
         params = dict(self._jobs.asking.params)
         if sample.max_tokens is not None:
             params["max_tokens"] = sample.max_tokens
@@ -182,9 +182,10 @@ class Engine:
     def _answered(self, sample: Sample, ticket: Ticket, answer: Answer, seconds: float) -> bool:
         """Write an answer down, then count it. Returns whether the sample is asked again."""
         usage, cost = self._spending.book(answer, sample.token_bound, sample.max_tokens or 0)
-        ratings, why = read_answer(answer, self._jobs.asking.prompt)
+        prompt = self._jobs.asking.prompt
+        ratings, why = self._kind.read(answer, prompt)
         again = why is not None and why not in FINAL and sample.reasks < self.rules.reask
-        chances = read_chances(answer, self._jobs.asking.prompt) if ratings is not None else None
+        chances = self._kind.chances(answer, prompt) if ratings is not None else None
         record = Record(ratings, why, not again, sample.half, answer.model, usage, chances)
         key = self._jobs.keys[sample.job]
         self._recorder.answer(key, sample, record, answer, cost=cost, seconds=seconds)
@@ -200,7 +201,7 @@ class Engine:
             self._finish(sample, record)
             return False
         sample.reasks += 1
-        sample.token_bound += len(_REASK)
+        sample.token_bound += len(self._kind.again)
         if why == "length" and sample.max_tokens is not None:
             sample.max_tokens *= 2
         return True
@@ -244,7 +245,8 @@ class Engine:
             failure = f"; the last failure: {self._said()}" if self._said() else ""
             self.stop(
                 Stop.HOPELESS,
-                f"none of the first {HOPELESS_AFTER} samples could be rated ({reasons}){failure}",
+                f"none of the first {HOPELESS_AFTER} samples could be {self._kind.done} "
+                f"({reasons}){failure}",
             )
 
     def _said(self) -> str:

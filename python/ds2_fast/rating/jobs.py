@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ds2_fast import _core
 from ds2_fast.garbage import uncollected
+from ds2_fast.rating.kind import RATING, Kind
 from ds2_fast.rating.prompt import Prompt
 from ds2_fast.rating.render import RENDER_VERSION, Conversation, render, speaks_to_rater
 from ds2_fast.rating.transport import Messages
@@ -35,6 +36,7 @@ class Asking:
         prompt: the rating prompt.
         params: parameters as sent (temperature, max_tokens, ...).
         max_bytes: budget for the contents of a sample.
+        kind: what is asked for; the prompt tells it too, so it is no part of a key.
     """
 
     model: str
@@ -42,6 +44,7 @@ class Asking:
     prompt: Prompt
     params: Mapping[str, Any]
     max_bytes: int
+    kind: Kind = RATING
 
     def key_head(self) -> bytes:
         """What is hashed first for every key: schema, model, endpoint, prompt, params, system."""

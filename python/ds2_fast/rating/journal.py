@@ -2,7 +2,8 @@
 
 Append-only, one `write` per line on a file opened with O_APPEND, flushed to the disk about once a
 second and at the end: `kill -9` loses nothing that was written, a power cut at most a second. What
-is in the file is never cut.
+is in the file is never cut. `"r"` holds what was read of the answer: ratings, or the values of the
+kind of answer that a run asks for (see `kind`).
 
     {"v":1,"k":key,"t":seconds,"r":[3,4,5,4]|null,"why":null|reason,"raw":text|null,"n":requests,
      "u":[in,out,cached],"c":dollars|null,"ms":latency,"m":model as answered,"fp":fingerprint,
@@ -20,13 +21,14 @@ import errno
 import json
 import os
 from array import array
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ds2_fast import _core
 from ds2_fast.garbage import uncollected
+from ds2_fast.rating.kind import Values, restore_ratings
 
 VERSION = 1
 # Read at a time, to the end of the line: so much more memory does loading take.
@@ -36,11 +38,12 @@ _BLOCK = 4 << 20
 class Record(NamedTuple):
     """The last good word on a key: `ratings`, or None and the reason `why`.
 
+    `ratings` are numbers, or the values of another kind of answer (see `ds2_fast.rating.kind`).
     `final` is false if the sample was to be asked again; `chances` is what
     `ds2_fast.rating.chances.read_chances` made of the answer.
     """
 
-    ratings: tuple[float, ...] | None
+    ratings: Values | None
     why: str | None
     final: bool
     half: bool
@@ -71,12 +74,16 @@ class Loaded:
 
 
 @uncollected()
-def load_journal(path: Path) -> Loaded:
+def load_journal(path: Path, restore: Callable[[Any], Values] = restore_ratings) -> Loaded:
     """Read a journal; a missing file is an empty one, lines that are no record are skipped.
+
+    Args:
+        path: the file.
+        restore: makes values of what `"r"` holds, see `ds2_fast.rating.kind`.
 
     O(bytes): about 3 us a record, and 8 us for a line that has not the form it is written in.
     """
-    loading = _Loading()
+    loading = _Loading(restore)
     try:
         file = path.open("rb")
     except FileNotFoundError:
@@ -110,8 +117,9 @@ class _Loading:
     Lines in the form they are written come read from the core; all others are read here.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, restore: Callable[[Any], Values] = restore_ratings) -> None:
         self.loaded = Loaded()
+        self._restore = restore
         self.owed = 0.0  # the last heartbeat counts
         self._shared: dict[object, Any] = {}  # equal ratings and names are kept once
         self._decode = json.JSONDecoder().raw_decode  # a third faster than `loads`
@@ -138,7 +146,7 @@ class _Loading:
         cost = None if cost is None else _dollars(cost)
         tokens_in, tokens_out, cached = map(int, entry["u"])
         if ratings is not None:
-            ratings = tuple(map(float, ratings))
+            ratings = self._restore(ratings)
             ratings = self._shared.setdefault(ratings, ratings)
         record = Record(
             ratings,

@@ -38,6 +38,7 @@ class RatingPlan:
         spent: dollars spent according to the journal.
         basis: what the estimate is from, in words.
         error: half width of the 95 % interval of the input tokens, as a share; None = not known.
+        task: what is done to a sample: `rate`, or that of another kind of answer.
     """
 
     model: str
@@ -57,6 +58,7 @@ class RatingPlan:
     spent: float
     basis: str
     error: float | None
+    task: str = "rate"
 
     @property
     def batch_cost(self) -> float | None:
@@ -74,7 +76,7 @@ class RatingPlan:
     def describe(self, rpm: float | None = None, tpm: float | None = None) -> str:
         """The plan in a few lines for people."""
         each = f" ({self.repeats} for each sample)" if self.repeats > 1 else ""
-        what = [f"{self.rows:,} rows", f"{self.to_rate:,} to rate{each}"]
+        what = [f"{self.rows:,} rows", f"{self.to_rate:,} to {self.task}{each}"]
         counts = (
             (self.duplicates, "duplicates"),
             (self.empty, "without text"),
@@ -91,7 +93,7 @@ class RatingPlan:
             f"(an estimate from {self.basis}{sure})",
             f"cost     {self._cost_line()}",
         ]
-        if self.batch_cost is not None:
+        if self.batch_cost is not None and self.task == "rate":
             lines.append(f"batch    about ${self.batch_cost:,.2f} by `ds2-fast rate batch-export`")
         pace = [f"{rpm:,.0f} requests a minute"] if rpm is not None else []
         pace += [f"{tpm:,.0f} tokens a minute"] if tpm is not None else []
@@ -146,6 +148,7 @@ def make_plan(jobs: Jobs, stored: Stored, endpoint: Endpoint, price: Price | Non
         spent=stored.spent(price),
         basis=rate.basis,
         error=rate.error,
+        task=jobs.asking.kind.task,
     )
 
 

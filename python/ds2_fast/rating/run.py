@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 import inspect
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ds2_fast.errors import BudgetReachedError, RatingError, RunError
-from ds2_fast.rating.chances import EXPECTED, AskChances, Expected
-from ds2_fast.rating.drive import Drive
+from ds2_fast.errors import RatingError
+from ds2_fast.rating.chances import EXPECTED, Expected
 from ds2_fast.rating.endpoint import Endpoint, open_endpoint
-from ds2_fast.rating.engine import Engine
-from ds2_fast.rating.header import write_header
 from ds2_fast.rating.jobs import Asking, Jobs, build_jobs
-from ds2_fast.rating.journal import Journal, Loaded, load_journal
-from ds2_fast.rating.lock import run_lock
-from ds2_fast.rating.money import Price, Spending, find_price
+from ds2_fast.rating.journal import Loaded, load_journal
+from ds2_fast.rating.money import Price, find_price
 from ds2_fast.rating.plan import RatingPlan, make_plan
 from ds2_fast.rating.probe import probe_injection
-from ds2_fast.rating.progress import RatingProgress, Watch
+from ds2_fast.rating.progress import RatingProgress
 from ds2_fast.rating.prompt import Prompt, load_prompt
 from ds2_fast.rating.render import BYTES_PER_TOKEN, Conversation
 from ds2_fast.rating.result import RATED, SKIPPED, Ratings, build_frame, count_status
-from ds2_fast.rating.rules import Rules, Stop
+from ds2_fast.rating.rules import Rules
+from ds2_fast.rating.running import run_jobs
 from ds2_fast.rating.sketch import SKETCH_FROM, sketch_plan
 from ds2_fast.rating.stored import Stored, find_stored
 from ds2_fast.rating.summary import summarize
@@ -38,7 +33,6 @@ if TYPE_CHECKING:
 
 _OWN = {"temperature", "max_tokens", "model", "messages", "logprobs", "top_logprobs"}
 TRANSPORTS = ("litellm", "direct")
-RESUME = "the same command resumes; nothing that is stored is bought again"
 
 
 @dataclass(frozen=True)
@@ -133,7 +127,9 @@ def plan_run(
     setup: Setup, conversations: Sequence[Conversation], journal_path: Path | None
 ) -> RatingPlan:
     """Count what a run would ask and estimate what it would cost."""
-    loaded = load_journal(journal_path) if journal_path is not None else Loaded()
+    loaded = Loaded()
+    if journal_path is not None:
+        loaded = load_journal(journal_path, setup.asking.kind.restore)
     if not loaded.records and len(conversations) >= SKETCH_FROM:
         return sketch_plan(setup, conversations)
     jobs = setup.jobs(conversations)
@@ -190,47 +186,21 @@ def run_rating(
     on_progress: Callable[[RatingProgress], None] | None,
 ) -> Ratings:
     """Rate a pool; see `rate`."""
-    limits.check(setup.price, setup.asking.model)
-    start = time.monotonic()
-    with run_lock(journal_path):
-        jobs = setup.jobs(conversations)
-        loaded = load_journal(journal_path)
-        stored = setup.stored(jobs, loaded)
-        plan = make_plan(jobs, stored, setup.endpoint, setup.price)
-        spending = Spending(
-            setup.price, limits.max_cost, stored.spent(setup.price), possible=loaded.possible
-        )
-        spent_before = spending.spent
-        with _open_journal(journal_path) as journal:
-            engine = Engine(
-                jobs,
-                journal,
-                spending,
-                limits.rules,
-                ceiling=limits.max_concurrency,
-                rpm=limits.rpm,
-                tpm=limits.tpm,
-            )
-            if stored.todo:
-                with _disk_of(journal_path):
-                    write_header(journal, setup, plan, setup.price)
-                _drive(engine, setup, stored, rater, Watch(engine, plan, spending, on_progress))
-    results = {**stored.results, **engine.results}
-    _raise_if_stopped(engine, len(jobs), results)
-    frame = build_frame(jobs, results)
-    _check_nulls(count_status(frame), limits.max_null)
+    ran = run_jobs(setup, limits, conversations, journal_path, rater=rater, on_progress=on_progress)
+    frame = build_frame(ran.jobs, ran.results)
+    check_nulls(count_status(frame), limits.max_null)
     summary = summarize(
         frame=frame,
         setup=setup,
-        plan=plan,
-        engine=engine,
-        spending=spending,
-        results=results,
-        loaded=loaded,
+        plan=ran.plan,
+        engine=ran.engine,
+        spending=ran.spending,
+        results=ran.results,
+        loaded=ran.loaded,
     )
-    summary["cost"]["this_run"] = spending.spent - spent_before
-    summary["seconds"] = round(time.monotonic() - start, 3)
-    return Ratings(frame, jobs.asking.prompt.num_classes, summary)
+    summary["cost"]["this_run"] = ran.spending.spent - ran.spent_before
+    summary["seconds"] = ran.seconds
+    return Ratings(frame, setup.asking.prompt.num_classes, summary)
 
 
 def run_probe(
@@ -257,91 +227,7 @@ def run_probe(
     return probe_injection(conversations, ratings.frame["overall"], count, again)
 
 
-def _drive(
-    engine: Engine, setup: Setup, stored: Stored, rater: Transport | None, watch: Watch
-) -> None:
-    async def work() -> None:
-        if rater is not None:
-            await engine.run(stored.todo, rater, proven=stored.proven)
-            return
-        async with _open_transport(setup, engine.rules.timeout) as transport:
-            asked = transport
-            if setup.expected != "off":
-                asked = AskChances(transport, setup.expected)
-            await engine.run(stored.todo, asked, proven=stored.proven)
-
-    Drive(work, lambda: engine.stop(Stop.INTERRUPTED), watch.poll).run()
-    watch.poll()
-
-
-def _open_transport(setup: Setup, timeout: float) -> AbstractAsyncContextManager[Transport]:
-    asking = setup.asking
-    if setup.transport == "direct":
-        from ds2_fast.rating.transport_direct import open_direct
-
-        return open_direct(asking.model, setup.endpoint)
-    from ds2_fast.rating.transport_litellm import open_litellm
-
-    return open_litellm(asking.model, setup.endpoint, timeout, asking.params)
-
-
-@contextmanager
-def _open_journal(path: Path) -> Iterator[Journal]:
-    """The journal, closed at the end; a disk that refuses it is said in one sentence."""
-    with _disk_of(path):
-        journal = Journal(path)
-    try:
-        yield journal
-    except BaseException:
-        with suppress(OSError):  # what went wrong first is what is told
-            journal.close()
-        raise
-    with _disk_of(path):
-        journal.close()
-
-
-@contextmanager
-def _disk_of(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise _cannot_write(path, (error.strerror or str(error)).lower()) from error
-
-
-def _cannot_write(path: Path, reason: str) -> RunError:
-    return RunError(
-        f"cannot write the journal `{path}`: {reason}", f"make room or rights; {RESUME}"
-    )
-
-
-def _raise_if_stopped(engine: Engine, total: int, results: Mapping[str, object]) -> None:
-    """Turn the reason a run stopped into the exception a caller can mend."""
-    message, hint = engine.stop_message, engine.stop_hint
-    kept = f"{len(results):,} of {total:,} samples are stored"
-    match engine.stop_reason:
-        case None | Stop.BUG:  # a bug has raised its own exception
-            return
-        case Stop.INTERRUPTED:
-            raise KeyboardInterrupt(f"{kept}; {RESUME}")
-        case Stop.BUDGET:
-            raise BudgetReachedError(
-                f"`--max-cost` is reached; {kept}", f"raise `--max-cost`; {RESUME}"
-            )
-        case Stop.DISK:
-            raise RunError(
-                f"the journal cannot be written: {message}; {kept}", f"make room; {RESUME}"
-            )
-        case Stop.HOPELESS:
-            raise RatingError(
-                message, "read `raw` in the journal; cut answers want a higher `--max-tokens`"
-            )
-        case Stop.FATAL:
-            raise RatingError(f"the provider refuses: {message}", hint)
-        case Stop.DOWN | Stop.GIVE_UP:
-            raise RatingError(f"the endpoint does not answer: {message}; {kept}", RESUME)
-
-
-def _check_nulls(rows: Counter[str], max_null: float) -> None:
+def check_nulls(rows: Counter[str], max_null: float, what: str = "rating") -> None:
     """Refuse a result with too many rows without a rating; rows beyond the limit do not count."""
     reasons = Counter({why: n for why, n in rows.items() if why not in (RATED, SKIPPED)})
     count, total = reasons.total(), rows.total() - rows[SKIPPED]
@@ -349,7 +235,7 @@ def _check_nulls(rows: Counter[str], max_null: float) -> None:
         return
     detail = ", ".join(f"{why} {n:,}" for why, n in reasons.most_common())
     raise RatingError(
-        f"{count:,} of {total:,} rows have no rating ({detail}), "
+        f"{count:,} of {total:,} rows have no {what} ({detail}), "
         f"more than the {max_null:.1%} allowed",
         "`--retry-null` asks them again, `--max-null` allows more",
     )

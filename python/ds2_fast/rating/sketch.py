@@ -72,6 +72,7 @@ def sketch_plan(setup: Setup, conversations: Sequence[Conversation]) -> RatingPl
         spent=0.0,
         basis=rate.basis,
         error=error,
+        task=setup.asking.kind.task,
     )
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from ds2_fast.rating.jobs import Jobs
+from ds2_fast.rating.jobs import Asking, Jobs
 from ds2_fast.rating.journal import Loaded, Record
 from ds2_fast.rating.money import Price
-from ds2_fast.rating.prompt import Prompt
 
 # Reasons without an answer: nothing was bought and nothing is known, so a later run simply tries
 # again.
@@ -67,19 +66,17 @@ def find_stored(
     stored = Stored(loaded)
     for job, key in enumerate(jobs.keys):
         record = loaded.records.get(key)
-        if record is not None and _keep(record, jobs.asking.prompt, retry_null, need_chances):
+        if record is not None and _keep(record, jobs.asking, retry_null, need_chances):
             stored.results[key] = record
         else:
             stored.todo.append(job)
     return stored
 
 
-def _keep(record: Record, prompt: Prompt, retry_null: bool, need_chances: bool) -> bool:
+def _keep(record: Record, asking: Asking, retry_null: bool, need_chances: bool) -> bool:
     if record.ratings is not None:
         if need_chances and record.chances is None:
             return False
-        # A file can be edited: ratings that the parser could not have returned are asked for again.
-        low, high = prompt.scale
-        right_count = len(record.ratings) == len(prompt.names)
-        return right_count and all(low <= rating <= high for rating in record.ratings)
+        # A file can be edited: what the parser could not have returned are asked for again.
+        return asking.kind.holds(record.ratings, asking.prompt)
     return record.final and not retry_null and record.why not in _UNANSWERED

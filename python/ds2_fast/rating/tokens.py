@@ -65,7 +65,8 @@ def estimate_rate(jobs: Jobs, todo: Sequence[int], stand_for: int | None = None)
     encoding = _encoding() if todo else None
     if encoding is None:
         basis = f"{BYTES_PER_TOKEN} bytes a token"
-        return TokenRate(1 / BYTES_PER_TOKEN, 0.0, _ANSWER_TOKENS, None, basis)
+        answer = jobs.asking.kind.answer_tokens or _ANSWER_TOKENS
+        return TokenRate(1 / BYTES_PER_TOKEN, 0.0, answer, None, basis)
     places = np.unique(np.linspace(0, len(todo) - 1, min(COUNTED, len(todo))).astype(int))
     drawn = [todo[place] for place in places]
     system = len(encoding.encode_ordinary(jobs.asking.prompt.system))
@@ -79,7 +80,7 @@ def estimate_rate(jobs: Jobs, todo: Sequence[int], stand_for: int | None = None)
     return TokenRate(
         per_byte,
         _FRAME_TOKENS,
-        _answer_tokens(encoding, jobs.asking.prompt),
+        jobs.asking.kind.answer_tokens or _answer_tokens(encoding, jobs.asking.prompt),
         float(_Z95 * spread),
         f"{len(drawn):,} samples counted with {_ENCODING}",
     )
