@@ -58,12 +58,16 @@ REFUSALS = {
 WAITING = frozenset({"429", "503", "529"})
 FAST = 0.003
 MINUTE = 60.0
-REASK = "\n\nReturn only the JSON object."
+REASKS = ("\n\nReturn only the JSON object.", "\n\nReturn only the JSON list.")
+INTENTIONS = ("creative writing", "code review", "unit conversion", "summary", "translation")
 
 
 def content_key(messages: list[dict[str, str]]) -> str:
     """Name a sample by its messages; the line a re-ask adds does not make it another sample."""
-    text = json.dumps([m.get("content", "").removesuffix(REASK) for m in messages])
+    contents = [m.get("content", "") for m in messages]
+    for reask in REASKS:
+        contents = [content.removesuffix(reask) for content in contents]
+    text = json.dumps(contents)
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
@@ -71,6 +75,17 @@ def ratings_of(key: str, low: int = 0, high: int = 5) -> list[int]:
     """The four ratings this server gives a sample: a function of its key alone."""
     digest = hashlib.blake2b(key.encode(), digest_size=4).digest()
     return [low + byte % (high - low + 1) for byte in digest]
+
+
+def tags_of(key: str) -> list[str]:
+    """The one to three tags this server gives a request: a function of its key alone."""
+    first, count = int(key[:4], 16), 1 + int(key[4:6], 16) % 3
+    return [INTENTIONS[(first + place) % len(INTENTIONS)] for place in range(count)]
+
+
+def asks_for_tags(messages: list[dict[str, str]]) -> bool:
+    """Whether a request is for intention tags, by its instructions."""
+    return bool(messages) and "intentions" in messages[0]["content"]
 
 
 @dataclass(slots=True)
@@ -239,8 +254,10 @@ class Provider:
         return json.dumps(error).encode(), headers
 
     def text(self, entry: Bought) -> tuple[str | None, str]:
-        good = self.answer or json.dumps(
-            dict(zip(CRITERIA, ratings_of(entry.key, *self.scale), strict=True))
+        good = self.answer or (
+            json.dumps([{"tag": tag.title(), "explanation": "Yes."} for tag in tags_of(entry.key)])
+            if asks_for_tags(entry.messages)
+            else json.dumps(dict(zip(CRITERIA, ratings_of(entry.key, *self.scale), strict=True)))
         )
         draw = int(entry.key[:4], 16) + entry.attempt
         return {

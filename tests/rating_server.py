@@ -14,9 +14,17 @@ import sys
 import threading
 from dataclasses import dataclass
 
-from rating_provider import CRITERIA, REFUSALS, Bought, Provider, content_key, ratings_of
+from rating_provider import (
+    CRITERIA,
+    REFUSALS,
+    Bought,
+    Provider,
+    content_key,
+    ratings_of,
+    tags_of,
+)
 
-__all__ = ["CRITERIA", "Bought", "RatingServer", "content_key", "ratings_of"]
+__all__ = ["CRITERIA", "Bought", "RatingServer", "content_key", "ratings_of", "tags_of"]
 
 
 @dataclass

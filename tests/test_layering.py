@@ -120,6 +120,11 @@ def test_losses_stand_on_the_engines_of_embedding_and_rating() -> None:
         assert known <= {"losses", "embedding", "rating", "errors", "progress"}, name_of(module)
 
 
+def test_tagging_stands_on_the_engine_of_rating() -> None:
+    for module in (PACKAGE / "tagging").rglob("*.py"):
+        assert ours(imports(module)) <= {"tagging", "rating"}, name_of(module)
+
+
 def test_only_the_line_knows_several_stages() -> None:
     for module in MODULES:
         if name_of(module) not in (*LINE, *STAGES):

@@ -75,6 +75,8 @@ CASES = {
     "help": ("--help",),
     "help-select": ("select", "--help"),
     "help-losses": ("losses", "--help"),
+    "help-tag": ("tag", "--help"),
+    "error-no-tags": (*SELECT[:6], "--strategy", "instag"),
     "losses": (
         "losses",
         "pool.parquet",

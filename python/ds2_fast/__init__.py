@@ -3,11 +3,11 @@
 `select` runs the whole line. Every stage is also a function on arrays and frames: `read_pool`,
 `read_scores`, `rate`, `embed`, `embed_lexical`, `compare_spaces`, `find_neighbors`,
 `fit_transition`, `bootstrap_transition`, `curate`, `check_trust`, `score_longtail`, `rank_samples`,
-`drop_duplicates`, `seat_groups`, `choose_centers`, `measure_losses`, `write_subset`. `PoolIndex`
-answers queries against the pool of a run; `compare_raters` compares several raters of a pool,
-`compare_strategies` ways to select, `compare_runs` two runs; `explain` says why a run took or left
-a sample, `draw_report` draws what it found, `verify_run` checks one, `plan_run` says what one would
-take.
+`drop_duplicates`, `seat_groups`, `choose_centers`, `measure_losses`, `tag`, `write_subset`.
+`PoolIndex` answers queries against the pool of a run; `compare_raters` compares several raters of a
+pool, `compare_strategies` ways to select, `compare_runs` two runs; `explain` says why a run took or
+left a sample, `draw_report` draws what it found, `verify_run` checks one, `plan_run` says what one
+would take.
 """
 
 from __future__ import annotations
@@ -79,6 +79,8 @@ if TYPE_CHECKING:
     from ds2_fast.stages import embed as embed
     from ds2_fast.stages import rate as rate
     from ds2_fast.stages import rate_with as rate_with
+    from ds2_fast.tag_line import tag as tag
+    from ds2_fast.tagging import Tags as Tags
     from ds2_fast.transition import Transition as Transition
     from ds2_fast.transition import fit_transition as fit_transition
     from ds2_fast.trust import Trust as Trust
@@ -134,6 +136,8 @@ _HOMES = {
     "selection": ("Ranking", "rank_samples"),
     "spaces": ("SpaceComparison", "compare_spaces"),
     "stages": ("embed", "rate", "rate_with"),
+    "tag_line": ("tag",),
+    "tagging": ("Tags",),
     "transition": ("Transition", "fit_transition"),
     "trust": ("Trust", "check_trust"),
     "uncertainty": ("Intervals", "bootstrap_transition"),

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ds2_fast.losses import Losses
     from ds2_fast.raters import Combined
     from ds2_fast.rating.result import Ratings
+    from ds2_fast.tagging import Tags
 
 Paths = tuple[Path, ...]
 
@@ -301,6 +302,23 @@ def _load_losses(paths: Paths) -> Losses:
 
 LOSSES: Artifact[Losses] = Artifact(("losses.parquet",), _save_losses, _load_losses)
 """Made from the journal `losses.jsonl`, which is kept beside them."""
+
+
+def _save_tags(value: Tags, paths: Paths) -> None:
+    value.frame.write_parquet(paths[0])
+    _save_json(value.summary, paths[1])
+
+
+def _load_tags(paths: Paths) -> Tags:
+    import polars as pl
+
+    from ds2_fast.tagging import Tags
+
+    return Tags(pl.read_parquet(paths[0]), json.loads(paths[1].read_text("utf-8")))
+
+
+TAGS: Artifact[Tags] = Artifact(("tags.parquet", "tags.json"), _save_tags, _load_tags)
+"""Made from the journal `tags.jsonl`, which is kept beside them."""
 
 
 def digest_array(array: NDArray[Any]) -> str:

@@ -22,6 +22,7 @@ COMMANDS = {
     "rate": "Rate every sample of a pool with an LLM.",
     "rerate": "Ask a stronger LLM where its ratings can change a selection.",
     "embed": "Embed every sample of a pool.",
+    "tag": "Have an LLM say what the user of every sample wants, for `instag`.",
     "losses": "Measure how well a language model predicts the responses of a pool.",
     "curate": "Correct the scores of a pool, without selecting.",
     "raters": "Compare several raters of one pool.",

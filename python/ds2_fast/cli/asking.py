@@ -95,37 +95,47 @@ def teller() -> Callable[..., Ratings]:
     return tell
 
 
-def asker(*, quiet: bool = False, yes: bool = False, told: bool = False) -> Callable[..., Ratings]:
-    """Make what a command calls in place of `ds2_fast.rating.rate`.
+def asker(
+    *,
+    quiet: bool = False,
+    yes: bool = False,
+    told: bool = False,
+    call: Callable[..., Any] = rate,
+    plan: Callable[..., RatingPlan] | None = None,
+) -> Callable[..., Any]:
+    """Make what a command calls in place of `ds2_fast.rating.rate`, or of what else asks a model.
 
-    It takes the same arguments, shows the plan, asks before money is spent, and rates with a
-    progress line.
+    It takes the same arguments, shows the plan, asks before money is spent, and calls that function
+    with a progress line.
 
     Args:
         quiet: print nothing but questions and errors.
         yes: do not ask.
         told: the plan is told, and agreed to, already.
+        call: what asks: `ds2_fast.rating.rate`, or `ds2_fast.tagging.tag_queries`.
+        plan: what plans it, with the same arguments; None for that of rating.
     """
 
-    def ask(
-        conversations: Sequence[Sequence[tuple[str, str]]], model: str, **options: Any
-    ) -> Ratings:
+    def ask(conversations: Sequence[Sequence[tuple[str, str]]], model: str, **options: Any) -> Any:
         say: Callable[[str], None] = _silent if quiet else _say
         if not told:
-            plan = _plan(conversations, model, options)
-            say(plan.describe(options.get("rpm"), options.get("tpm")))
-            _confirm(plan, yes=yes or options.get("max_cost") is not None)
+            if plan is None:
+                planned = _plan(conversations, model, options)
+            else:
+                planned = plan(conversations, model, **options)
+            say(planned.describe(options.get("rpm"), options.get("tpm")))
+            _confirm(planned, yes=yes or options.get("max_cost") is not None)
         try:
             with _progress_line(quiet) as show:
-                ratings = rate(conversations, model, **options, on_progress=show)
+                found = call(conversations, model, **options, on_progress=show)
         except KeyboardInterrupt as stop:
             say(str(stop) or "stopped")
             raise
-        if probe := ratings.summary.get("injection_probe"):
+        if probe := found.summary.get("injection_probe"):
             say(_probe_line(probe))
-        for warning in ratings.summary["warnings"]:
+        for warning in found.summary["warnings"]:
             say(f"warning: {warning}")
-        return ratings
+        return found
 
     return ask
 

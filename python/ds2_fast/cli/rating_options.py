@@ -70,7 +70,7 @@ class Temperature(click.ParamType):  # type: ignore[type-arg]
             self.fail(f"{value!r} is neither a number nor `none`", param, ctx)
 
 
-def _params(
+def read_params(
     ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
 ) -> dict[str, Any] | None:
     """`NAME=VALUE` pairs; a value is JSON if it can be read as such, else text."""
@@ -104,7 +104,7 @@ _OPTIONS: tuple[Callable[[Callable[..., Any]], Callable[..., Any]], ...] = (
     _option("--temperature", type=Temperature(), help="Sampling temperature; none: the model's."),
     _option("--max-tokens", type=click.IntRange(1), help="Longest answer, in tokens."),
     click.option(
-        "--param", "params", multiple=True, callback=_params, metavar="NAME=VALUE",
+        "--param", "params", multiple=True, callback=read_params, metavar="NAME=VALUE",
         help="Further parameter of a request, by its OpenAI name; repeatable.",
     ),
     _option(

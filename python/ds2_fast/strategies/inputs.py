@@ -284,6 +284,13 @@ class Inputs:
         return column
 
     @cached_property
+    def tags(self) -> pl.Series | None:
+        """The tags that `ds2-fast tag` left in the run directory of the same samples, if any."""
+        from ds2_fast.tag_line import stored_tags
+
+        return stored_tags(self.line, self.pool)
+
+    @cached_property
     def texts(self) -> list[str]:
         """The text of every sample."""
         return self.pool.texts()

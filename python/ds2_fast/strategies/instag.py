@@ -28,16 +28,18 @@ class InsTag(Strategy):
     The score is the number of distinct tags. The set rule walks down the ranking and takes a sample
     if one of its tags is on none taken in this pass; at the end of a pass it forgets what it has
     seen, and walks over those that are left, until there are n. A sample without tags is never
-    taken. Tags are compared as they are written, without the blanks around them.
+    taken. Without a column, the tags are those that `ds2-fast tag` left in the run directory. Tags
+    are compared as they are written, without the blanks around them.
     """
 
     name = "instag"
     source = "Lu et al., ICLR 2024, arXiv 2308.07074"
-    needs = "tags (a column)"
+    needs = "tags (a column, or of `ds2-fast tag`)"
 
     tags_col: str | None = option(
         None,
-        "Column of tags: lists, or text with commas or a JSON list.  [default: a known name]",
+        "Column of tags: lists, or text with commas or a JSON list.  [default: a known name, or "
+        "what `ds2-fast tag` left]",
     )
 
     def score(self, inputs: Inputs) -> NDArray[np.float64]:
@@ -57,12 +59,16 @@ class InsTag(Strategy):
 
     def _tags(self, inputs: Inputs) -> list[frozenset[str]]:
         name = self.tags_col or inputs.known_column(COLUMNS)
-        if name is None:
+        if name is not None:
+            return read_tags(inputs.values(name, "--tags-col"))
+        tags = inputs.tags
+        if tags is None:
             raise PoolError(
                 "`instag` needs the tags of every sample, and no column of tags is known",
-                "name the column with `--tags-col`: lists of text, or text with commas",
+                "name the column with `--tags-col`, or have a model tag the pool: "
+                "`ds2-fast tag POOL --model PROVIDER/NAME`",
             )
-        return read_tags(inputs.values(name, "--tags-col"))
+        return read_tags(tags)
 
 
 def cover(tags: Sequence[frozenset[str]], n: int) -> list[int]:
