@@ -132,6 +132,20 @@ def test_the_command_tags_a_pool_and_instag_uses_them(
     assert KEY not in told and not any(KEY.encode() in data for data in files)
 
 
+@pytest.mark.parametrize("transport", ["litellm", "direct"])
+def test_a_refusal_that_repeats_the_key_does_not_show_it(folder, capsys, monkeypatch, transport):
+    monkeypatch.setenv("SOME_KEY", KEY)
+    with RatingServer(always="401", echo_key=True) as server:
+        command = ["tag", "pool.jsonl", "--model", "openai/m", "--api-base", server.base]
+        assert main([*command, "--transport", transport, "--api-key-env", "SOME_KEY"]) == 4
+        assert server.requests == 1
+    told = "".join(capsys.readouterr())
+    assert "the provider refuses" in told and "[hidden]" in told
+    files = {file.name: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+    assert "tags.jsonl" in files
+    assert KEY not in told and not any(KEY.encode() in data for data in files.values())
+
+
 def test_a_column_goes_before_the_tags_of_a_run(folder, server):
     rows = pl.read_ndjson("pool.jsonl").with_columns(
         tags=pl.Series([["z"] if i == 7 else [] for i in range(50)])
