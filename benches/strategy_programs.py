@@ -143,7 +143,7 @@ def ours_importance(inputs: Inputs) -> Run:
     from ds2_fast import _core
 
     texts, target = read_texts(inputs)
-    return lambda: _core.weigh_importance(texts, target, BUCKETS, 1.0, 1, None)
+    return lambda: _core.weigh_importance(texts, target, BUCKETS, 1e-8, 1, None)
 
 
 def ours(settings: str, prepare: Prepare) -> Program:

@@ -100,7 +100,7 @@ def test_a_draw_knows_the_seed_and_the_row():
 
 def test_importance_finds_the_target():
     pool = ["how to sort a list in python", "a poem of the sea", "sort a python dict", ""]
-    weights = _core.weigh_importance(pool, ["python code to sort a list"], 10_000, 1.0, None, None)
+    weights = _core.weigh_importance(pool, ["python code to sort a list"], 10_000, 1e-8, None, None)
     assert weights.dtype == np.float64
     assert min(weights[0], weights[2]) > weights[1]
     assert weights[3] == 0

@@ -961,7 +961,7 @@ def weigh_importance(
         texts: the pool, N texts.
         target: at least one text.
         buckets: that words and pairs are hashed into, at least 1.
-        smoothing: count added to every bucket, above 0.
+        smoothing: added to the share of every bucket, above 0.
         threads: at least 1; None = one per core.
         progress: called with texts read and 2 N.
 

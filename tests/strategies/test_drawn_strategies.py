@@ -73,7 +73,7 @@ def test_dsir_finds_what_reads_like_the_target(tmp_path):
     frame = made_pool()
     wanted = frame.filter(kind="sea").select("prompt", "completion")
     wanted.write_ndjson(tmp_path / "wanted.jsonl")
-    options = {"target": str(tmp_path / "wanted.jsonl"), "smoothing": 0.01}
+    options = {"target": str(tmp_path / "wanted.jsonl")}
     chosen = select_by("dsir", 30, options, frame=frame, embeddings=None)
     assert frame["kind"][chosen.indices.tolist()].to_list().count("sea") == 30
 
@@ -85,7 +85,7 @@ def test_dsir_against_its_twin(tmp_path):
     chosen = select_by("dsir", 30, options, frame=frame, embeddings=None)
     joined = frame.select(pl.concat_str("prompt", "completion", separator="\n")).to_series()
     target = ["sea1 sea2 sea3", "sea4"]
-    weights = _core.weigh_importance(joined.to_list(), target, 10_000, 1.0, None, None)
+    weights = _core.weigh_importance(joined.to_list(), target, 10_000, 1e-8, None, None)
     assert chosen.scores["ds2_strategy_score"].to_list() == weights.tolist()
     # Whatever the order of the candidates: what is drawn for a row depends on the seed and the row.
     twin = _core.draw_tempered(np.arange(240, dtype=np.uint32), weights, 1.0, 30, 42)

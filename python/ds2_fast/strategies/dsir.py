@@ -21,9 +21,10 @@ class Dsir(Strategy):
     """Samples drawn by how much likelier their words are in a target than in the pool (DSIR).
 
     Words and pairs of words are hashed into buckets; the weight of a text is the sum over these of
-    `ln p - ln q`, the shares of the bucket in the target and in the pool, each with a count of
-    `smoothing` more (the published code adds 1e-8 to the shares). Then n are drawn without
-    replacement in proportion to the weights, by Gumbel top-k.
+    `ln p - ln q`, the shares of the bucket in the target and in the pool, each with `smoothing`
+    more. Then n are drawn without replacement in proportion to the weights, by Gumbel top-k. The
+    smoothing is that of the published code, whose words are runs of letters and digits and runs of
+    symbols, hashed by SHA-256; here letters, numbers and each symbol stand apart.
     """
 
     name = "dsir"
@@ -35,7 +36,7 @@ class Dsir(Strategy):
         None, "File of samples like those that are wanted, in any format of pools.", file=True
     )
     buckets: int = option(10_000, "Buckets that words and pairs are hashed into.", least=1)
-    smoothing: float = option(1.0, "Count added to every bucket.", above=0)
+    smoothing: float = option(1e-8, "Share added to every bucket.", above=0)
 
     def score(self, inputs: Inputs) -> NDArray[np.float64]:
         """Give the log-weights."""

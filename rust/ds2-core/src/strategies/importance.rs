@@ -16,18 +16,19 @@ const TASK: usize = 64;
 ///
 /// Every token of a text and every pair of tokens that follow each other fall into one of `buckets` by their hash. The
 /// weight of a text is the sum over these of `ln p - ln q`, where `p` is the share of the bucket among those of the
-/// target texts and `q` among those of the pool, each with `smoothing` more in every bucket. So a text weighs
+/// target texts and `q` among those of the pool, each share with `smoothing` more. So a text weighs
 /// `ln (likelihood under the target / likelihood under the pool)` of a model that draws every one alone: long texts weigh
-/// far from 0, and a text without a token weighs 0. Drawn with
+/// far from 0, and a text without a token weighs 0. (That shares with `smoothing` more sum to above 1 cancels: they do so
+/// alike in `p` and `q`.) Drawn with
 /// [`draw_tempered`](crate::strategies::tempered::draw_tempered) at a temperature of 1, these are the samples of
 /// importance resampling.
 ///
 /// Tokens are those of [`lexical`](crate::lexical): lower-cased words, numbers, single symbols, pairs of characters in
 /// scripts without spaces. `smoothing` above 0 and finite. `progress` is called with (texts read, `2 N`).
 ///
-/// Source: DSIR (arXiv 2302.03169), whose published code has 10,000 buckets, words and punctuation for tokens, other
-/// hashes, and 1e-8 added to the shares in place of `smoothing` added to the counts. Texts are read twice; 8 bytes a
-/// text and `8 * buckets` a thread.
+/// Source: DSIR (arXiv 2302.03169), whose published code has 10,000 buckets and a `smoothing` of 1e-8. Its tokens
+/// are runs of letters and digits and runs of symbols, hashed by SHA-256. Shares of no tokens at all are 0.
+/// Texts are read twice; 8 bytes a text and `8 * buckets` a thread.
 ///
 /// # Errors
 ///
@@ -39,7 +40,7 @@ const TASK: usize = 64;
 /// ```
 /// use ds2_core::strategies::importance::weigh_importance;
 /// let pool = ["add two numbers", "a poem about the sea", "add three numbers"];
-/// let weights = weigh_importance(&pool, &["add five numbers"], 10_000, 1.0, None, &mut |_, _| true)?;
+/// let weights = weigh_importance(&pool, &["add five numbers"], 10_000, 1e-8, None, &mut |_, _| true)?;
 /// assert!(weights[0] > weights[1] && weights[2] > weights[1]);
 /// # Ok::<(), ds2_core::Error>(())
 /// ```
@@ -106,8 +107,8 @@ fn add(mut counts: Vec<u64>, more: &[u64]) -> Vec<u64> {
 }
 
 fn log_shares(counts: &[u64], smoothing: f64) -> Vec<f64> {
-    let total = counts.iter().sum::<u64>() as f64 + smoothing * counts.len() as f64;
-    counts.iter().map(|&count| ((count as f64 + smoothing) / total).ln()).collect()
+    let total = counts.iter().sum::<u64>().max(1) as f64;
+    counts.iter().map(|&count| (count as f64 / total + smoothing).ln()).collect()
 }
 
 fn weigh<S: AsRef<str> + Sync>(texts: &[S], gains: &[f64]) -> Vec<f64> {
@@ -128,7 +129,7 @@ mod tests {
     use super::*;
 
     /// The slow twin: words told apart by spaces, counted by name, in so many buckets that (nearly) none is shared.
-    fn slow(texts: &[String], target: &[String], buckets: usize, smoothing: f64) -> Vec<f64> {
+    fn slow(texts: &[String], target: &[String], smoothing: f64) -> Vec<f64> {
         let grams = |text: &str| -> Vec<String> {
             let words: Vec<&str> = text.split(' ').filter(|word| !word.is_empty()).collect();
             let pairs = words.windows(2).map(|pair| pair.join(" "));
@@ -145,7 +146,7 @@ mod tests {
         let (p, q) = (count(target), count(texts));
         let share = |counts: &HashMap<String, f64>, gram: &String| {
             let total: f64 = counts.values().sum();
-            (counts.get(gram).unwrap_or(&0.0) + smoothing) / (total + smoothing * buckets as f64)
+            if total > 0.0 { counts.get(gram).unwrap_or(&0.0) / total + smoothing } else { smoothing }
         };
         let gain = |gram: String| (share(&p, &gram) / share(&q, &gram)).ln();
         texts.iter().map(|text| grams(text).into_iter().map(gain).sum()).collect()
@@ -156,13 +157,13 @@ mod tests {
         fn it_is_the_slow_twin(
             texts in prop::collection::vec("([a-c] ){0,8}", 1..200),
             target in prop::collection::vec("([a-c] ){0,8}", 1..20),
-            smoothing in prop::sample::select(vec![0.1, 1.0]),
+            smoothing in prop::sample::select(vec![1e-8, 0.1]),
         ) {
             // 3 words and 9 pairs: none of them share a bucket of so many.
             let buckets = 1 << 14;
             let run = |threads| weigh_importance(&texts, &target, buckets, smoothing, Some(threads), &mut |_, _| true).unwrap();
             let found = run(1);
-            for (found, expected) in found.iter().zip(slow(&texts, &target, buckets, smoothing)) {
+            for (found, expected) in found.iter().zip(slow(&texts, &target, smoothing)) {
                 prop_assert!((found - expected).abs() < 1e-9, "{found} {expected}");
             }
             prop_assert_eq!(found, run(3));
@@ -174,15 +175,23 @@ mod tests {
         // One bucket: the target and the pool agree on everything.
         let one = weigh_importance(&["a b", "c"], &["d"], 1, 1.0, None, &mut |_, _| true).unwrap();
         assert!(one.iter().all(|weight| weight.abs() < 1e-15));
-        // Pool: a 2, b 1, "a b" 1 (4 in all). Target: b 1 (1 in all). Smoothing 1 in 10^6 buckets.
-        let found =
-            weigh_importance(&["a b", "a", ""], &["b"], 1_000_000, 1.0, None, &mut |_, _| true).unwrap();
-        let totals = (1_000_004.0_f64 / 1_000_001.0).ln();
-        let a = (1.0_f64 / 3.0).ln() + totals;
-        let (b, pair) = (totals, (1.0_f64 / 2.0).ln() + totals);
-        for (found, expected) in found.iter().zip([a + b + pair, a, 0.0]) {
+        // Pool: a 2, b 1, "a b" 1 (4 in all), shares 1/2, 1/4, 1/4. Target: b alone, share 1.
+        let run = |smoothing| {
+            weigh_importance(&["a b", "a", ""], &["b"], 1_000_000, smoothing, None, &mut |_, _| true)
+        };
+        // With 1/4 more: (0 + 1/4) / (1/2 + 1/4), (1 + 1/4) / (1/4 + 1/4), (0 + 1/4) / (1/4 + 1/4).
+        let (a, b, pair) = ((1.0_f64 / 3.0).ln(), 2.5_f64.ln(), 0.5_f64.ln());
+        for (found, expected) in run(0.25).unwrap().iter().zip([a + b + pair, a, 0.0]) {
             assert!((found - expected).abs() < 1e-12, "{found} {expected}");
         }
+        // As published, 1e-8 more: 1e-8 / 0.50000001, 1.00000001 / 0.25000001, 1e-8 / 0.25000001.
+        let (a, b, pair) = (-17.727_533_56, 1.386_294_33, -17.034_386_38);
+        for (found, expected) in run(1e-8).unwrap().iter().zip([a + b + pair, a, 0.0]) {
+            assert!((found - expected).abs() < 1e-7, "{found} {expected}");
+        }
+        // A target without a token has no share of anything.
+        let none = weigh_importance(&["a"], &[""], 1_000_000, 1.0, None, &mut |_, _| true).unwrap();
+        assert!((none[0] - 0.5_f64.ln()).abs() < 1e-12);
     }
 
     #[test]
