@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -126,9 +128,9 @@ def test_unknown_names_are_told_with_the_nearest():
     with pytest.raises(PoolError, match="no strategy `deeta`") as caught:
         select("deeta", 2)
     assert "did you mean `deita`" in caught.value.hint
-    with pytest.raises(PoolError, match="no option `treshold`") as caught:
+    with pytest.raises(PoolError, match="no option `--treshold`") as caught:
         select("deita", 2, strategy_options={"treshold": 0.5})
-    assert "did you mean `threshold`" in caught.value.hint
+    assert "did you mean `--threshold`" in caught.value.hint
 
 
 @pytest.mark.parametrize(
@@ -137,6 +139,8 @@ def test_unknown_names_are_told_with_the_nearest():
         ("kcenter+column", "`kcenter` .* no scorer"),
         ("column+longest", "`longest` .* no set rule"),
         ("column+deita+mmr", "3 parts"),
+        ("", "`` leaves a strategy unnamed"),
+        ("deita+", r"`deita\+` leaves a strategy unnamed"),
     ],
 )
 def test_parts_that_make_no_whole_are_refused(name, wrong):
@@ -144,8 +148,21 @@ def test_parts_that_make_no_whole_are_refused(name, wrong):
         parse_strategy(name)
 
 
+def test_options_are_kept_as_what_can_be_written_down():
+    features = ("one.npy", "two.npy")
+    for given in (features, list(features), [Path(name) for name in features]):
+        plan = parse_strategy("less", {"train_features": given})
+        assert plan.files() == list(features)
+    for given in ("one.npy", Path("one.npy")):
+        assert parse_strategy("less", {"train_features": given}).files() == ["one.npy"]
+    plan = parse_strategy("dsir", {"target": Path("wanted.jsonl"), "buckets": np.int64(9)})
+    assert json.loads(json.dumps(plan.to_dict()))["parts"][0]["options"] == {
+        "target": "wanted.jsonl", "buckets": 9, "smoothing": 1e-8,
+    }  # fmt: skip
+
+
 def test_values_outside_their_range_are_refused():
-    with pytest.raises(PoolError, match=r"at least -1 and at most 1, got 1\.5"):
+    with pytest.raises(PoolError, match=r"`--threshold` .* at least -1 and at most 1, got 1\.5"):
         parse_strategy("deita", {"threshold": 1.5})
     with pytest.raises(PoolError, match="one of high, low, mid, got 'best'"):
         parse_strategy("column", {"order": "best"})

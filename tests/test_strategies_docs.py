@@ -125,7 +125,7 @@ def test_a_strategy_of_another_package_is_one_like_all(installed, tmp_path):
     code, _, err = installed("select", "pool.parquet", "--strategy", "wordy", "--least-words", "0",
                              "-n", "20")  # fmt: skip
     assert code == 3
-    assert "`least_words` of the strategy `wordy` must be at least 1, got 0" in err
+    assert "`--least-words` of the strategy `wordy` must be at least 1, got 0" in err
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
 from functools import cache
 from importlib import import_module
+from pathlib import PurePath
 from typing import Any, get_type_hints
 
 import numpy as np
@@ -92,25 +93,49 @@ def parse_strategy(text: str, options: Mapping[str, Any] | None = None) -> Plan:
             a whole.
     """
     names = [name.strip() for name in text.split("+")]
+    if not all(names):
+        raise PoolError(
+            f"`{text}` leaves a strategy unnamed",
+            "name one, or several with `+` between: `ds2-fast strategies` lists them",
+        )
     classes = [find_strategy(name) for name in names]
-    given = {
-        name: value.item() if isinstance(value, np.generic) else value
-        for name, value in (options or {}).items()
-    }
+    given = {name: _plain(value) for name, value in (options or {}).items()}
     known = {each.name for part in classes for each in options_of(part)}
     for name in given:
         if name not in known:
             from ds2_fast.pool.phrases import nearest
 
-            hint = nearest(name, sorted(known), "options") if known else "leave it out"
-            raise PoolError(f"the strategy `{text}` has no option `{name}`", hint)
-    parts = [
-        part(**{o.name: given[o.name] for o in options_of(part) if o.name in given})
-        for part in classes
-    ]
+            flags = sorted(map(_flag, known))
+            hint = nearest(_flag(name), flags, "options") if known else "leave it out"
+            raise PoolError(f"the strategy `{text}` has no option `{_flag(name)}`", hint)
+    parts = [_make(part, given) for part in classes]
     for part in parts:
         _check_values(part)
     return assemble(text, parts)
+
+
+def _make(part: type[Strategy], given: Mapping[str, Any]) -> Strategy:
+    """Give a part its options; one value stands for a list of one where a list is taken."""
+    own = {}
+    for each in options_of(part):
+        if each.name in given:
+            value = given[each.name]
+            several = isinstance(each.default, tuple) and not isinstance(value, tuple)
+            own[each.name] = (value,) if several and value is not None else value
+    return part(**own)
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401
+    """Give numpy's numbers, paths and lists as what an option holds and JSON can."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, PurePath):
+        return str(value)
+    return tuple(map(_plain, value)) if isinstance(value, (list, tuple)) else value
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def options_of(part: type[Strategy]) -> tuple[Field[Any], ...]:
@@ -172,7 +197,7 @@ def _check_values(part: Strategy) -> None:
         )
         if wrong:
             raise PoolError(
-                f"`{each.name}` of the strategy `{part.name}` must be {_range(limits)}, "
+                f"`{_flag(each.name)}` of the strategy `{part.name}` must be {_range(limits)}, "
                 f"got {value!r}",
                 f"`ds2-fast strategies {part.name}` lists its options",
             )
