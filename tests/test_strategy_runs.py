@@ -21,7 +21,17 @@ KINDS = {
     "alpagasus": {"strategy_options": {"threshold": 3}},
     "deita": {"strategy_options": {"complexity_col": "complexity", "quality_col": "rating"}},
     "deita+kcenter": {},
+    "less": {
+        "strategy_options": {
+            "train_features": "gradients.npy",
+            "target_features": "target_gradients.npy",
+        }
+    },
     "longest": {},
+    "perplexity": {},
+    "ifd": {},
+    "superfiltering": {},
+    "instag": {},
     "knn": {"k": 5},
     "random": {"strategy_options": {"stratify": "source"}},
     "all": {},
@@ -36,6 +46,7 @@ KINDS = {
     "mods": {},
     "zip": {},
     "dsir": {"strategy_options": {"target": "target.jsonl"}},
+    "target": {"strategy_options": {"target_embeddings": "target_rows.npy"}},
     "semdedup+longest": {},
     "ds2+mmr": {"noise_share": 0.9},
     "ds2-raw+kcenter": {},
@@ -58,9 +69,10 @@ def own(made, tmp_path):
 
 def options_of(kind, folder):
     options = json.loads(json.dumps(KINDS[kind]))
-    for name in ("keep_ids", "target"):
-        if name in options.get("strategy_options", {}):
-            options["strategy_options"][name] = str(folder / options["strategy_options"][name])
+    given = options.get("strategy_options", {})
+    files = ("keep_ids", "target", "target_embeddings", "train_features", "target_features")
+    for name in set(files) & set(given):
+        given[name] = str(folder / given[name])
     return options
 
 
@@ -87,6 +99,19 @@ def test_a_run_of_every_strategy_is_verified(made, tmp_path, kind, curate):
         looked = "neighbors" in result.manifest["provenance"]["stages"]
         assert ("neighbors" in found.repeated) is (deep and looked)
     assert {file.name: file.read_bytes() for file in run.iterdir()} == before
+
+
+@pytest.mark.parametrize("kind", ["dsir", "ids", "less"])
+def test_files_named_from_where_one_stands_are_found_again(made, tmp_path, monkeypatch, kind):
+    monkeypatch.chdir(made)
+    run = tmp_path / "run"
+    options = json.loads(json.dumps(KINDS[kind]))
+    result = select_by(kind, made, run, **options)
+    assert set(options["strategy_options"]) <= {
+        name.partition(".")[2] for name in result.report["settings"]
+    }
+    monkeypatch.chdir(tmp_path)
+    assert ds2_fast.verify_run(run).repeated == ("selection",)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if "+" not in kind])

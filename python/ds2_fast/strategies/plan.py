@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,8 @@ class Plan:
         filters: parts that say which samples may be chosen.
         scorer: the part that scores.
         rule: the part that chooses.
+        called: what files that lie elsewhere by now were called when the run was asked for, by
+            their paths; what is written down of the plan keeps those names.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Plan:
     filters: tuple[Strategy, ...]
     scorer: Strategy
     rule: Strategy
+    called: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def nested(self) -> bool:
@@ -74,8 +77,21 @@ class Plan:
         """Name and options of every part, JSON-able."""
         return {
             "name": self.name,
-            "parts": [{"name": part.name, "options": _options(part)} for part in self.parts],
+            "parts": [
+                {
+                    "name": part.name,
+                    "options": {
+                        name: self._as_called(value) for name, value in _options(part).items()
+                    },
+                }
+                for part in self.parts
+            ],
         }
+
+    def _as_called(self, value: Any) -> Any:  # noqa: ANN401
+        if isinstance(value, tuple):
+            return tuple(self._as_called(each) for each in value)
+        return self.called.get(value, value) if isinstance(value, str) else value
 
 
 @dataclass(frozen=True)

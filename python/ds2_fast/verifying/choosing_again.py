@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -134,7 +135,10 @@ def _recipe(settings: Mapping[str, Any], rows: int, threads: int | None) -> Reci
 
 
 def _same_plan(params: Mapping[str, Any], stood_on: Mapping[str, Any]) -> Plan:
-    """The strategy with the options that each of its parts had; files by where they lie."""
+    """The strategy with the options that each of its parts had; files by where they lie.
+
+    In what is written down of it they keep the names they had, so that it can be compared.
+    """
     where = {given: file for given, file, digest in stood_on["option_files"] if digest is not None}
 
     def found(value: Any) -> Any:  # noqa: ANN401
@@ -154,4 +158,5 @@ def _same_plan(params: Mapping[str, Any], stood_on: Mapping[str, Any]) -> Plan:
             f"the strategy `{params['name']}` has other options than in the run: {error}",
             f"verify with ds2-fast {stood_on['versions']['ds2-fast']}",
         ) from None
-    return assemble(params["name"], parts)
+    called = {file: given for given, file in where.items()}
+    return replace(assemble(params["name"], parts), called=called)
