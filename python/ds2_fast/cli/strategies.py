@@ -13,6 +13,10 @@ from ds2_fast.strategies import describe, find_strategy, strategy_names
 _ROLE_WORDS = {"filter": "filter", "scorer": "scorer", "rule": "set rule"}
 
 
+_WIDTH = 100
+"""Of what is printed into a file or a pipe."""
+
+
 @click.command()
 @click.argument("name", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print them as JSON on stdout.")
@@ -56,8 +60,8 @@ def _print_table(found: list[dict[str, Any]]) -> None:
         roles = ", ".join(_ROLE_WORDS[role] for role in each["roles"]) or "the order of the pool"
         roles = "-" if each.get("broken") else roles
         table.add_row(each["name"], roles, each["title"].rstrip("."))
-    console = Console(highlight=False, soft_wrap=True)
-    console.width = max(console.width, 160)
+    console = Console(highlight=False)
+    console.width = console.width if console.is_terminal else _WIDTH
     console.print(table)
     console.print("\nOne of them: ds2-fast strategies NAME", markup=False)
 
