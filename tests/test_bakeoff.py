@@ -18,7 +18,7 @@ import ds2_fast
 from ds2_fast.bakeoff.entries import read_entries, read_settings
 from ds2_fast.bakeoff.judges import known_columns
 from ds2_fast.cli import main
-from ds2_fast.errors import PoolError, RunError
+from ds2_fast.errors import PoolError
 from ds2_fast.pool import read_pool
 from ds2_fast.strategies import Strategy, registry
 
@@ -359,7 +359,7 @@ def test_a_journal_that_was_cut_short_is_read_as_far_as_it_goes(pool, command):
 
 
 def test_a_program_that_is_not_there_ends_it(pool):
-    with pytest.raises(RunError, match="cannot run `no-such-program`"):
+    with pytest.raises(PoolError, match="cannot run `no-such-program`"):
         compare("longest", frame=pool, run_dir=pool.parent / "r", run="no-such-program {subset}")
 
 

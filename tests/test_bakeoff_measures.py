@@ -216,10 +216,22 @@ def test_what_might_be_read_in_two_ways_is_no_number(text, why):
 
 
 def test_a_command_must_see_its_subset():
-    assert split_command("train --data '{subset}' -n {n}") == (
-        "train", "--data", "{subset}", "-n", "{n}",
+    assert split_command("sh train --data '{subset}' -n {n}") == (
+        "sh", "train", "--data", "{subset}", "-n", "{n}",
     )  # fmt: skip
+    assert split_command("./{strategy}.sh {subset}")[0] == "./{strategy}.sh"
     with pytest.raises(PoolError, match="never sees the subset"):
         split_command("train --data pool.jsonl")
     with pytest.raises(PoolError, match="is no command"):
         split_command("train '{subset}")
+
+
+def test_a_command_that_cannot_run_is_refused_before_anything_is_made(tmp_path):
+    script = tmp_path / "train.sh"
+    for said in ("there is no such program", "the file may not be executed"):
+        with pytest.raises(PoolError, match=rf"cannot run `{script}`: {said}") as caught:
+            split_command(f"{script} {{subset}}")
+        assert "sh -c" in caught.value.hint
+        script.write_text("#!/bin/sh\n")
+    script.chmod(0o755)
+    assert split_command(f"{script} {{subset}}")[0] == str(script)

@@ -7,6 +7,7 @@ import math
 import os
 import re
 import shlex
+import shutil
 import subprocess
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -29,6 +30,7 @@ JOURNAL = "runs.jsonl"
 VERSION = 1
 
 _TAIL = 600
+_PROGRAM = "name a program that is there; a shell's own words need `sh -c '...'`"
 _CHUNKS = re.compile(r"[\s=:;|()\[\]{}\"']+")
 _NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?%?")
 
@@ -59,7 +61,7 @@ def split_command(command: str) -> tuple[str, ...]:
         command: words with `{subset}`, and, where wanted, `{strategy}`, `{n}` and `{seed}`.
 
     Raises:
-        PoolError: quotes are open, or it has no `{subset}`.
+        PoolError: quotes are open, it has no `{subset}`, or there is no such program.
     """
     try:
         words = tuple(shlex.split(command))
@@ -71,7 +73,15 @@ def split_command(command: str) -> tuple[str, ...]:
         raise PoolError(
             f"`{command}` never sees the subset", "put `{subset}` where its file is to stand"
         )
+    if "{" not in words[0] and shutil.which(words[0]) is None:
+        raise PoolError(f"cannot run `{words[0]}`: {_why_not(words[0])}", _PROGRAM)
     return words
+
+
+def _why_not(program: str) -> str:
+    if Path(program).is_file() and Path(program).name != program:
+        return "the file may not be executed"
+    return "there is no such program"
 
 
 def last_number(text: str) -> tuple[float | None, str]:
@@ -173,7 +183,7 @@ class CommandRunner:
         except OSError as error:
             raise RunError(
                 f"cannot run `{words[0]}`: {(error.strerror or str(error)).lower()}",
-                "name a program that is there; a shell's own words need `sh -c '...'`",
+                _PROGRAM,
             ) from error
         seconds = perf_counter() - started
         if done.returncode:
