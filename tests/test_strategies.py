@@ -72,6 +72,12 @@ def test_alpagasus_takes_what_passes():
     assert result.report["selection"]["why_fewer"] == "only 4 samples can be chosen"
 
 
+def test_where_no_sample_can_be_chosen_it_is_said_why():
+    with pytest.raises(PoolError, match="`alpagasus` scores none of the 6 samples") as caught:
+        select("alpagasus", 2, strategy_options={"threshold": 99})
+    assert "`ds2-fast strategies alpagasus`" in caught.value.hint
+
+
 def test_random_is_drawn_by_the_seed_and_nested():
     first, again = select("random", 4, seed=7), select("random", 6, seed=7)
     assert first.indices.tolist() == again.indices[:4].tolist()
@@ -91,6 +97,9 @@ def test_ids_takes_rows_in_the_order_of_the_list(tmp_path):
     listed.write_text("4\n\n0\n2\n")
     result = select("ids", 3, strategy_options={"keep_ids": str(listed)})
     assert result.indices.tolist() == [4, 0, 2]
+    listed.write_text("\n \n")
+    with pytest.raises(PoolError, match=r"picks\.txt` \(`--keep-ids`\) names no sample"):
+        select("ids", 1, strategy_options={"keep_ids": str(listed)})
     listed.write_text("4\n9\n")
     with pytest.raises(PoolError, match=r"line 2 .* row `9`"):
         select("ids", 1, strategy_options={"keep_ids": str(listed)})

@@ -70,4 +70,6 @@ def _read(file: Path, inputs: Inputs) -> list[int]:
                 "remove one of them",
             )
         rows[row] = number
+    if not rows:
+        raise PoolError(f"`{file}` (`--keep-ids`) names no sample", "put an id on each line")
     return list(rows)

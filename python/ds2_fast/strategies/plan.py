@@ -177,11 +177,7 @@ def run_plan(plan: Plan, inputs: Inputs, n: int) -> Outcome:
         )
     candidates = _rank(kept & ~np.isnan(scores), scores, plan.scorer.break_ties(inputs))
     if len(candidates) == 0:
-        raise PoolError(
-            f"with the strategy `{plan.name}` no sample can be chosen: "
-            f"{len(inputs) - int(kept.sum()):,} are filtered out, the others have no score",
-            "look at its options: `ds2-fast strategies NAME`",
-        )
+        raise _without_candidates(plan, int(kept.sum()), len(inputs))
     wanted = min(n, len(candidates))
     seen = len(candidates)
     if plan.narrows and plan.rule.among is not None:
@@ -200,6 +196,21 @@ def run_plan(plan: Plan, inputs: Inputs, n: int) -> Outcome:
         picked.left,
         candidates.rows[seen if picked.seen is None else picked.seen :],
         why,
+    )
+
+
+def _without_candidates(plan: Plan, kept: int, rows: int) -> PoolError:
+    """Say why there is nothing to choose from, and whose options to look at."""
+    why, part = f"all {rows:,} samples are filtered out", plan.filters[-1:]
+    if kept:
+        besides = f" that are not filtered out, of {rows:,}" if kept < rows else ""
+        why, part = (
+            f"`{plan.scorer.name}` scores none of the {kept:,} samples{besides}",
+            (plan.scorer,),
+        )
+    return PoolError(
+        f"with the strategy `{plan.name}` no sample can be chosen: {why}",
+        f"look at its options: `ds2-fast strategies {part[0].name}`",
     )
 
 
