@@ -278,3 +278,13 @@ def test_a_plan_says_what_a_strategy_needs(made, tmp_path, capsys):
         assert "`deita` needs scores" in out
         assert "and what the strategy takes" in out
     assert not (made / "pool.ds2").exists()
+
+
+def test_a_strategy_that_ranks_nothing_tells_no_mean_score(made, tmp_path, capsys):
+    for strategy, said in (("kcenter", False), ("longest+kcenter", True)):
+        run = tmp_path / strategy
+        means = select_by(strategy, made, run, html=True).report["selection"]["means"]
+        assert (means["strategy_score"]["selected"] is not None) is said
+        assert main(["report", str(run)]) == 0
+        assert ("mean score" in capsys.readouterr().out) is said
+        assert ("mean score" in (run / "report.html").read_text("utf-8")) is said

@@ -41,6 +41,7 @@ def strategy_report(
     sheet, found = choice.sheet, inputs.found
     features = inputs.features if inputs.has("features") else None
     chosen = sheet.filter(pl.col("ds2_selected"))["ds2_strategy_score"]
+    ranks = "scorer" in plan.scorer.roles()  # without one, all scores are 0 and say nothing
     reasons = sheet.group_by("ds2_reason").len()
     return {
         "ds2_fast": _core.__version__,
@@ -64,8 +65,8 @@ def strategy_report(
             "sizes": sorted({min(size, len(chosen)) for size in settings["n"]}),
             "means": {
                 "strategy_score": {
-                    "pool": sheet["ds2_strategy_score"].mean(),
-                    "selected": chosen.mean(),
+                    "pool": sheet["ds2_strategy_score"].mean() if ranks else None,
+                    "selected": chosen.mean() if ranks else None,
                 }
             },
             "reasons": dict(reasons.sort("len", "ds2_reason", descending=[True, False]).rows()),
