@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
 from ds2_fast.analysis import Analysis, Recipe
 from ds2_fast.budgeting import Confirm
-from ds2_fast.choice import Choice, make_choice
+from ds2_fast.choice import make_choice
 from ds2_fast.curation import Mode
 from ds2_fast.delivery import Delivery, chosen_rows
 from ds2_fast.errors import PoolError
 from ds2_fast.features import usual_space
 from ds2_fast.gathering import Wanted, gather
 from ds2_fast.knn import MethodName, check_choice
-from ds2_fast.line import Line, open_line
+from ds2_fast.line import open_line
 from ds2_fast.longtail import OWN_ROWS
 from ds2_fast.noise import read_noise
 from ds2_fast.panel import analyze_raters, raters_named
@@ -26,14 +25,13 @@ from ds2_fast.presets import PRESETS, Preset, PresetName, check_neighbors, neigh
 from ds2_fast.progress import QUIET, Narrator
 from ds2_fast.provenance import record_provenance, record_strategy
 from ds2_fast.quotas import read_groups
-from ds2_fast.rater_report import calibration_of
+from ds2_fast.reporting import PAGE, REPORT, draw_report, report_choice, report_ds2
 from ds2_fast.result import Result
-from ds2_fast.rundir import write_json
 from ds2_fast.safeguards import Fill, Safeguards
 from ds2_fast.scoring import Rater
 from ds2_fast.sizes import parse_sizes
 from ds2_fast.source import open_pool
-from ds2_fast.strategies import IS_DS2, Inputs, Plan
+from ds2_fast.strategies import IS_DS2, Inputs
 from ds2_fast.strategy_line import (
     Given,
     check_sizes,
@@ -42,16 +40,11 @@ from ds2_fast.strategy_line import (
     curates,
     plan_strategy,
 )
-from ds2_fast.strategy_record import record_inputs, strategy_settings
-from ds2_fast.strategy_report import strategy_report
-from ds2_fast.terminal import duration
+from ds2_fast.strategy_record import record_inputs
 
 if TYPE_CHECKING:
-    from ds2_fast.pool import Pool, Shape
+    from ds2_fast.pool import Shape
     from ds2_fast.rating.result import Ratings
-
-REPORT = "report.json"
-PAGE = "report.html"
 
 
 def select(
@@ -292,7 +285,7 @@ def select(
                 starting=(REPORT, PAGE),
                 bought=gathered.bought,
             )
-            report = _report(line, pool, found, choice, settings, config=config)
+            report = report_ds2(line, pool, found, choice, settings, config=config)
             record_provenance(line.run, pool, wanted, gathered, audit=audit, report=REPORT)
         else:
             inputs = Inputs(line, pool, wanted, recipe, source, curated=curate)
@@ -307,12 +300,12 @@ def select(
             )
             record_inputs(line, pool, inputs, pool_options)
             asked_for = {**settings, "scale": scale}
-            report = _strategy_report(line, plan, inputs, choice, asked_for, config=config)
+            report = report_choice(line, plan, inputs, choice, asked_for, config=config)
             record_strategy(line.run, pool, wanted, inputs, plan, audit=audit, report=REPORT)
             found = inputs.found
         indices = chosen_rows(choice.sheet)
         delivery.write(line, pool, choice, report=report, files=files)
-        _draw(line, pool, report, html=html and folder is not None)
+        draw_report(line, pool, report, html=html and folder is not None)
         return Result(
             indices,
             sizes,
@@ -325,64 +318,6 @@ def select(
             folder,
             tuple(files.values()),
         )
-
-
-def _report(
-    line: Line,
-    pool: Pool,
-    found: Analysis,
-    choice: Choice,
-    settings: dict[str, Any],
-    *,
-    config: Mapping[str, Any] | None,
-) -> dict[str, Any]:
-    """Write down every number of the run."""
-    from ds2_fast.report import build_report
-
-    report = build_report(pool, found, choice, settings)
-    _keep(line, report, config=config)
-    return report
-
-
-def _strategy_report(
-    line: Line,
-    plan: Plan,
-    inputs: Inputs,
-    choice: Choice,
-    asked: dict[str, Any],
-    *,
-    config: Mapping[str, Any] | None,
-) -> dict[str, Any]:
-    """Write down every number of a run that another strategy selected."""
-    settings = strategy_settings(asked, plan, inputs)
-    report = strategy_report(inputs.pool, plan, inputs, choice, settings)
-    _keep(line, report, config=config)
-    return report
-
-
-def _keep(line: Line, report: dict[str, Any], *, config: Mapping[str, Any] | None) -> None:
-    """Keep the report, and in the manifest what was asked for."""
-    line.run.manifest["settings"] = report["settings"]
-    if "calibration" in report or "raters" in report:
-        line.run.manifest["calibration"] = calibration_of(report)
-    line.run.manifest.pop("config", None)
-    if config:
-        line.run.manifest["config"] = dict(config)
-    line.run.write_manifest()
-    write_json(report, line.run.path / REPORT)
-
-
-def _draw(line: Line, pool: Pool, report: dict[str, Any], *, html: bool) -> None:
-    """Draw the report, or see that none is left of a run before."""
-    file = line.run.path / PAGE
-    if not html:
-        file.unlink(missing_ok=True)
-        return
-    from ds2_fast.page import write_page
-
-    started = perf_counter()
-    write_page(report, line.run.manifest, pool, file)
-    line.narrator.done("report", f"drew the report ({duration(perf_counter() - started)})")
 
 
 def _preset(name: str) -> Preset:
