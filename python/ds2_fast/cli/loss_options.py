@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ds2_fast.cli.rating_options import Duration
+from ds2_fast.cli.asking_options import Duration
 
 Command = Callable[..., Any]
 
