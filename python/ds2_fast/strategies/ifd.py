@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ds2_fast.strategies.predictability import HIGHEST, pair_of_losses
-from ds2_fast.strategies.strategy import Strategy, option
+from ds2_fast.strategies.predictability import HIGHEST, OfLosses
+from ds2_fast.strategies.strategy import option
 
 if TYPE_CHECKING:
     from ds2_fast.strategies.inputs import Inputs
 
 
 @dataclass(frozen=True)
-class Ifd(Strategy):
+class Ifd(OfLosses):
     """The samples whose prompt helps a language model least with the response (IFD).
 
     `--ratio loss`, that of the script of Cherry LLM: mean token loss of the response given the
@@ -31,27 +31,10 @@ class Ifd(Strategy):
     needs = "losses or perplexities, given and alone (columns, or a causal language model)"
 
     ratio: Literal["loss", "ppl"] = option("loss", "Of what the ratio is.", choices=("loss", "ppl"))
-    conditioned_col: str | None = option(
-        None, "Column of the response given its prompt.  [default: a known name]"
-    )
-    direct_col: str | None = option(None, "Column of the response alone.  [default: a known name]")
-    measure: Literal["loss", "ppl"] | None = option(
-        None, "What the columns hold.  [default: told by their names]", choices=("loss", "ppl")
-    )
-    causal_lm: str | None = option(
-        None, "Folder of an ONNX causal language model that measures them.", file=True
-    )
 
     def score(self, inputs: Inputs) -> NDArray[np.float64]:
         """Give the ratio, NaN where it is too high."""
-        conditioned, direct = pair_of_losses(
-            inputs,
-            self.name,
-            conditioned=self.conditioned_col,
-            direct=self.direct_col,
-            measure=self.measure,
-            causal_lm=self.causal_lm,
-        )
+        conditioned, direct = self.losses(inputs)
         return difficulty(conditioned, direct, self.ratio)
 
 

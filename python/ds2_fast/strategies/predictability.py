@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ds2_fast.errors import PoolError
+from ds2_fast.strategies.strategy import Strategy, option
 
 if TYPE_CHECKING:
     from ds2_fast.losses import Losses
@@ -30,48 +32,50 @@ DIRECT: dict[Measure, tuple[str, ...]] = {
 HIGHEST = float(np.log(np.finfo(np.float64).max))
 
 
-def pair_of_losses(
-    inputs: Inputs,
-    strategy: str,
-    *,
-    conditioned: str | None,
-    direct: str | None,
-    measure: Measure | None,
-    causal_lm: str | None,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Give the losses of responses, given their prompts and alone, in nats a token.
+@dataclass(frozen=True)
+class OfLosses(Strategy):
+    """A strategy on the losses of responses, given their prompts and alone; has their options."""
 
-    Args:
-        inputs: the pool.
-        strategy: that needs them, for errors.
-        conditioned: column of the response given its prompt; None for a known name.
-        direct: column of the response alone; None for a known name.
-        measure: what the columns hold; None to tell by their names.
-        causal_lm: folder of a language model that measures them; None to take columns.
-
-    Returns:
-        Two float64 `(N,)`, NaN where there is none.
-
-    Raises:
-        PoolError: there are neither columns nor a model, or a perplexity is not above 0.
-    """
-    if causal_lm is None:
-        for kind in CONDITIONED if measure is None else (measure,):
-            first = conditioned or inputs.known_column(CONDITIONED[kind])
-            second = direct or inputs.known_column(DIRECT[kind])
-            if first is not None and second is not None:
-                holds = measure or _told(first, second)
-                return (
-                    as_losses(inputs, first, holds, "--conditioned-col"),
-                    as_losses(inputs, second, holds, "--direct-col"),
-                )
-    losses = measured_losses(
-        inputs,
-        causal_lm,
-        f"`{strategy}` needs the loss of every response, given its prompt and alone",
-        "name columns of losses or perplexities with `--conditioned-col` and `--direct-col`",
+    conditioned_col: str | None = option(
+        None, "Column of the response given its prompt.  [default: a known name]"
     )
-    return losses.conditioned, losses.direct
+    direct_col: str | None = option(None, "Column of the response alone.  [default: a known name]")
+    measure: Literal["loss", "ppl"] | None = option(
+        None, "What the columns hold.  [default: told by their names]", choices=("loss", "ppl")
+    )
+    causal_lm: str | None = option(
+        None, "Folder of an ONNX causal language model that measures them.", file=True
+    )
+
+    def losses(self, inputs: Inputs) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Give the losses of responses, given their prompts and alone, in nats a token.
+
+        Args:
+            inputs: the pool.
+
+        Returns:
+            Two float64 `(N,)`, NaN where there is none.
+
+        Raises:
+            PoolError: there are neither columns nor a model, or a perplexity is not above 0.
+        """
+        if self.causal_lm is None:
+            for kind in CONDITIONED if self.measure is None else (self.measure,):
+                first = self.conditioned_col or inputs.known_column(CONDITIONED[kind])
+                second = self.direct_col or inputs.known_column(DIRECT[kind])
+                if first is not None and second is not None:
+                    holds = self.measure or _told(first, second)
+                    return (
+                        as_losses(inputs, first, holds, "--conditioned-col"),
+                        as_losses(inputs, second, holds, "--direct-col"),
+                    )
+        losses = measured_losses(
+            inputs,
+            self.causal_lm,
+            f"`{self.name}` needs the loss of every response, given its prompt and alone",
+            "name columns of losses or perplexities with `--conditioned-col` and `--direct-col`",
+        )
+        return losses.conditioned, losses.direct
 
 
 def measured_losses(inputs: Inputs, causal_lm: str | None, needed: str, hint: str) -> Losses:

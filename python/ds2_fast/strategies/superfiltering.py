@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from ds2_fast import _core
 from ds2_fast.strategies.ifd import difficulty
 from ds2_fast.strategies.nearness import compare_rows
-from ds2_fast.strategies.predictability import pair_of_losses
-from ds2_fast.strategies.strategy import Candidates, Picked, Strategy, option
+from ds2_fast.strategies.predictability import OfLosses
+from ds2_fast.strategies.strategy import Candidates, Picked, option
 from ds2_fast.strategies.targets import unit_rows
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ EDGES = 1 << 25
 
 
 @dataclass(frozen=True)
-class Superfiltering(Strategy):
+class Superfiltering(OfLosses):
     """The hardest samples by a small model, and of these the ones that cover them (Superfiltering).
 
     The score is the instruction-following difficulty with perplexities (`ifd --ratio ppl`). Of the
@@ -42,27 +42,10 @@ class Superfiltering(Strategy):
     nested = False
 
     factor: float = option(5.2, "How many times n the facility location chooses from.", least=1)
-    conditioned_col: str | None = option(
-        None, "Column of the response given its prompt.  [default: a known name]"
-    )
-    direct_col: str | None = option(None, "Column of the response alone.  [default: a known name]")
-    measure: Literal["loss", "ppl"] | None = option(
-        None, "What the columns hold.  [default: told by their names]", choices=("loss", "ppl")
-    )
-    causal_lm: str | None = option(
-        None, "Folder of an ONNX causal language model that measures them.", file=True
-    )
 
     def score(self, inputs: Inputs) -> NDArray[np.float64]:
         """Give the ratio of perplexities, NaN from 1 on."""
-        conditioned, direct = pair_of_losses(
-            inputs,
-            self.name,
-            conditioned=self.conditioned_col,
-            direct=self.direct_col,
-            measure=self.measure,
-            causal_lm=self.causal_lm,
-        )
+        conditioned, direct = self.losses(inputs)
         return difficulty(conditioned, direct, "ppl")
 
     def choose(self, inputs: Inputs, candidates: Candidates, n: int) -> Picked:
