@@ -14,7 +14,6 @@ from ds2_fast.choice import make_choice
 from ds2_fast.curation import Mode
 from ds2_fast.delivery import Delivery, chosen_rows
 from ds2_fast.errors import PoolError
-from ds2_fast.features import usual_space
 from ds2_fast.gathering import Wanted, gather
 from ds2_fast.knn import MethodName, check_choice
 from ds2_fast.line import open_line
@@ -37,8 +36,9 @@ from ds2_fast.strategy_line import (
     check_sizes,
     check_strict,
     choose_by,
-    curates,
+    curation_of,
     plan_strategy,
+    space_of,
 )
 from ds2_fast.strategy_record import record_inputs
 
@@ -193,9 +193,7 @@ def select(
             audit=audit,
         ),
     )
-    if strategy == "ds2-raw" and curation is None:
-        curation = "none"
-    curation = curation or defaults.curation
+    curation = curation_of(plan, curation, defaults)
     check_neighbors(k)
     check_choice(knn, recall)
     safeguards = Safeguards(dedup, fill, mix, min_share)
@@ -258,8 +256,10 @@ def select(
         embeddings=embeddings,
         embedder=embedder,
         space=space
-        if budget is not None or not (strategy in IS_DS2 or curates(plan, curate))
-        else usual_space(defaults, space, embeddings, embedder),
+        if budget is not None
+        else space_of(
+            plan, curate, defaults, space=space, embeddings=embeddings, embedder=embedder
+        ),
         offline=offline,
         seed=seed,
         threads=threads,

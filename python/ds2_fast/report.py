@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from ds2_fast.figures import Subject, gather_figures
 from ds2_fast.presets import PRESETS
 from ds2_fast.rater_report import print_panel, report_panel, report_rater
 from ds2_fast.strategy_report import print_strategy_report
-from ds2_fast.terminal import printable
+from ds2_fast.terminal import print_files, printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -149,20 +148,8 @@ def print_report(
         print_panel(report, console)
     else:
         _print_rater(report, console)
-    if files or run_dir is not None:
-        console.print("\n[bold]Files[/bold]")
-    for file in files:
-        console.print(f"  {file}", markup=False)
-    if run_dir is not None and (run_dir / "report.html").is_file():
-        console.print(
-            f"  {run_dir / 'report.html'}: all of this and more, for a browser", markup=False
-        )
-    if run_dir is not None:
-        parts = (
-            "scores.parquet (every sample), transition.json, intervals.json, report.json, "
-            "manifest.json"
-        )
-        console.print(f"  {run_dir}{os.sep} with {parts}", markup=False)
+    parts = "transition.json, intervals.json, report.json, manifest.json"
+    print_files(console, files, run_dir, f"scores.parquet (every sample), {parts}")
 
 
 def _print_selection(report: dict[str, Any], console: Console) -> None:

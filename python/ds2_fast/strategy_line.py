@@ -12,6 +12,7 @@ import numpy as np
 from ds2_fast import artifacts
 from ds2_fast.choice import Choice
 from ds2_fast.errors import PoolError, TrustError
+from ds2_fast.features import usual_space
 from ds2_fast.scoresheet import nearest_of
 from ds2_fast.strategies import IS_DS2, Inputs, Outcome, Plan, parse_strategy, run_plan
 from ds2_fast.strategies.strategy import AT, BELOW
@@ -23,8 +24,10 @@ if TYPE_CHECKING:
 
     import polars as pl
 
+    from ds2_fast.curation import Mode
     from ds2_fast.line import Line
     from ds2_fast.pool import Pool
+    from ds2_fast.presets import Preset
     from ds2_fast.progress import Progress
     from ds2_fast.trust import Trust
 
@@ -138,6 +141,41 @@ def check_sizes(plan: Plan, sizes: tuple[int, ...]) -> None:
 def curates(plan: Plan, curate: bool) -> bool:
     """Whether scores are corrected: asked for, or a part of the strategy."""
     return curate or any(part.name == "ds2" for part in plan.parts)
+
+
+def curation_of(plan: Plan, curation: Mode | None, preset: Preset) -> Mode:
+    """Take the curation that is asked for, else none for `ds2-raw` and the preset's for all others.
+
+    Args:
+        plan: the strategy.
+        curation: asked for.
+        preset: of the run.
+    """
+    return curation or ("none" if plan.name == "ds2-raw" else preset.curation)
+
+
+def space_of(
+    plan: Plan,
+    curate: bool,
+    preset: Preset,
+    *,
+    space: str | None,
+    embeddings: object | None,
+    embedder: str | None,
+) -> str | None:
+    """Take the space the user names; DS2, and what curates, else has the preset's.
+
+    Args:
+        plan: the strategy.
+        curate: correct the scores first.
+        preset: of the run.
+        space: the space named.
+        embeddings: the rows named.
+        embedder: the model named.
+    """
+    if plan.name in IS_DS2 or curates(plan, curate):
+        return usual_space(preset, space, embeddings, embedder)
+    return space
 
 
 def check_strict(trust: Trust, otherwise: str) -> None:

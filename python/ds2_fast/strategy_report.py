@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 from ds2_fast import _core
 from ds2_fast.figures.choice import gather_choice_figures
 from ds2_fast.rater_report import report_panel, report_rater
 from ds2_fast.strategies.description import describe
-from ds2_fast.terminal import printable
+from ds2_fast.terminal import print_files, printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -134,17 +133,8 @@ def print_strategy_report(
         )
     if report["strategy"]["curated"]:
         _print_trust(report, console)
-    if files or run_dir is not None:
-        console.print("\n[bold]Files[/bold]")
-    for file in files:
-        console.print(f"  {file}", markup=False)
-    if run_dir is not None and (run_dir / "report.html").is_file():
-        console.print(
-            f"  {run_dir / 'report.html'}: all of this and more, for a browser", markup=False
-        )
-    if run_dir is not None:
-        parts = "scores.parquet (every sample), report.json, manifest.json"
-        console.print(f"  {run_dir}{os.sep} with {parts}", markup=False)
+    parts = "scores.parquet (every sample), report.json, manifest.json"
+    print_files(console, files, run_dir, parts)
 
 
 def _print_trust(report: Mapping[str, Any], console: Console) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from unicodedata import category
@@ -11,6 +12,8 @@ from unicodedata import category
 from ds2_fast.progress import Narrator, Progress, silent
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.console import Console
 
 _NAME_WIDTH = 11
@@ -99,6 +102,27 @@ def printable(text: str) -> str:
     return "".join(
         c if c.isprintable() or c in _HARMLESS or category(c) == "Zs" else "�" for c in text
     )
+
+
+def print_files(console: Console, files: Sequence[Path], run_dir: Path | None, parts: str) -> None:
+    """Print what a run has written.
+
+    Args:
+        console: where to.
+        files: the subsets.
+        run_dir: where the run is kept; None if it is not.
+        parts: what lies there besides the page.
+    """
+    if files or run_dir is not None:
+        console.print("\n[bold]Files[/bold]")
+    for file in files:
+        console.print(f"  {file}", markup=False)
+    if run_dir is not None and (run_dir / "report.html").is_file():
+        console.print(
+            f"  {run_dir / 'report.html'}: all of this and more, for a browser", markup=False
+        )
+    if run_dir is not None:
+        console.print(f"  {run_dir}{os.sep} with {parts}", markup=False)
 
 
 def _plain(text: str) -> str:

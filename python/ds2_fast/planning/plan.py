@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from ds2_fast.errors import PoolError
-from ds2_fast.features import usual_space
 from ds2_fast.gathering import Wanted
 from ds2_fast.line import default_run_dir
 from ds2_fast.planning.choosing import StrategyWalk
@@ -24,7 +23,14 @@ from ds2_fast.safeguards import Safeguards
 from ds2_fast.scoring import Rater
 from ds2_fast.sizes import parse_sizes
 from ds2_fast.strategies import IS_DS2
-from ds2_fast.strategy_line import Given, check_sizes, curates, plan_strategy
+from ds2_fast.strategy_line import (
+    Given,
+    check_sizes,
+    curates,
+    curation_of,
+    plan_strategy,
+    space_of,
+)
 from ds2_fast.terminal import duration
 
 if TYPE_CHECKING:
@@ -225,7 +231,7 @@ def plan_run(
     counted = neighbors_counted(k, defaults, len(pool))
     check_sizes(how, sizes)
     in_line = strategy in IS_DS2
-    mode = curation or ("none" if strategy == "ds2-raw" else defaults.curation)
+    mode = curation_of(how, curation, defaults)
     groups = None if pool.groups is None else read_groups(pool.groups)
     safeguards.check(preset=preset, sizes=sizes, groups=groups)
     source = read_noise(
@@ -245,8 +251,8 @@ def plan_run(
         embeddings=embeddings,
         embedder=embedder,
         space=space
-        if budget is not None or not (in_line or curates(how, curate))
-        else usual_space(defaults, space, embeddings, embedder),
+        if budget is not None
+        else space_of(how, curate, defaults, space=space, embeddings=embeddings, embedder=embedder),
         offline=True,
         seed=seed,
         threads=threads,

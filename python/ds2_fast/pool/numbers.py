@@ -29,11 +29,16 @@ def find_column(pool: Pool, name: str, option: str) -> pl.Series:
         return pool.frame[name]
     parent, _, child = name.partition(".")
     dtype = pool.frame.schema.get(parent)
-    if isinstance(dtype, pl.Struct) and child in [each.name for each in dtype.fields]:
-        return pool.frame[parent].struct.field(child)
-    raise PoolError(
-        f"the pool has no column `{name}` (`{option}`)", nearest(name, pool.frame.columns)
-    )
+    if not child or dtype is None:
+        raise PoolError(
+            f"the pool has no column `{name}` (`{option}`)", nearest(name, pool.frame.columns)
+        )
+    fields = [each.name for each in dtype.fields] if isinstance(dtype, pl.Struct) else []
+    if child not in fields:
+        raise PoolError(
+            f"column `{parent}` has no field `{child}`", nearest(child, fields, "fields")
+        )
+    return pool.frame[parent].struct.field(child)
 
 
 def read_numbers(pool: Pool, name: str, option: str) -> NDArray[np.float64]:

@@ -9,7 +9,8 @@ import polars as pl
 from polars.exceptions import PolarsError
 
 from ds2_fast.errors import PoolError
-from ds2_fast.pool.phrases import counted, nearest
+from ds2_fast.pool.numbers import find_column
+from ds2_fast.pool.phrases import counted
 from ds2_fast.pool.pool import Pool
 
 OVERALL = ("overall", "overall_rating", "overall rating", "score")
@@ -40,20 +41,7 @@ def rating_column(pool: Pool, name: str) -> pl.Series:
     Raises:
         PoolError: there is none of that name.
     """
-    if name in pool.frame.columns:
-        return pool.frame[name]
-    parent, _, child = name.partition(".")
-    dtype = pool.frame.schema.get(parent)
-    if not child or dtype is None:
-        raise PoolError(
-            f"the pool has no column `{name}` (`--score-col`)", nearest(name, pool.frame.columns)
-        )
-    fields = [each.name for each in dtype.fields] if isinstance(dtype, pl.Struct) else []
-    if child not in fields:
-        raise PoolError(
-            f"column `{parent}` has no field `{child}`", nearest(child, fields, "fields")
-        )
-    return pool.frame[parent].struct.field(child)
+    return find_column(pool, name, "--score-col")
 
 
 def read_ratings(pool: Pool, name: str) -> Ratings:

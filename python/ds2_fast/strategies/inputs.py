@@ -211,7 +211,7 @@ class Inputs:
             k: neighbors per sample that are needed; fewer where the pool is smaller.
         """
         width = min(max(GRAPH_WIDTH, k, self.recipe.k), len(self) - 1)
-        graph: Neighbors | None = self.__dict__.get("_graph")
+        graph: Neighbors | None = self.__dict__.get("_graph", self.graph)
         if graph is None or graph.indices.shape[1] < width:
             graph = make_graph(
                 self.line,
@@ -305,14 +305,6 @@ class Inputs:
         """What the assistant says in each sample, all its turns joined by line ends."""
         return [
             "\n".join(turn.content for turn in turns if turn.role == "assistant" and turn.content)
-            for turns in self.conversations
-        ]
-
-    @cached_property
-    def prompts(self) -> list[str]:
-        """What everybody else says in each sample, joined by line ends."""
-        return [
-            "\n".join(turn.content for turn in turns if turn.role != "assistant" and turn.content)
             for turns in self.conversations
         ]
 
